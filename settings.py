@@ -1,0 +1,91 @@
+"""Every setting of Crowdpulse, read once from the environment (and from `.env`) and checked by type.
+
+A field `kafka_bootstrap_servers` is the environment variable `CROWDPULSE_KAFKA_BOOTSTRAP_SERVERS`; the table
+declarations in `connectors/*.sql` use it as `${KAFKA_BOOTSTRAP_SERVERS}`. `.env.example` lists them all.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+ROOT = Path(__file__).resolve().parent
+
+PREFIX_PATTERN = r"^([a-z0-9][a-z0-9_-]*\.)?$"
+
+
+class Settings(BaseSettings):
+    """The settings, with their defaults for the local stack."""
+
+    model_config = SettingsConfigDict(env_prefix="CROWDPULSE_", env_file=".env", extra="ignore", frozen=True)
+
+    port_base: int = Field(9000, ge=1024, le=64000, description="First port of the local stack; all others follow.")
+    state_dir: Path = Field(ROOT / ".stack", description="Where the local stack keeps jars, data and logs.")
+    prefix: str = Field(
+        "", pattern=PREFIX_PATTERN, description="Put before every topic and index, for example `test.`: a run of its own."
+    )
+
+    kafka_bootstrap_servers: str = Field("", description="Kafka brokers, host:port[,host:port].")
+    elasticsearch_hosts: str = Field("", description="Elasticsearch nodes, http(s)://host:port[;…].")
+    elasticsearch_username: str = Field("", description="Elasticsearch user; empty: no login.")
+    elasticsearch_password: SecretStr = Field(SecretStr(""), description="Password of that user.")
+    elasticsearch_api_key: SecretStr = Field(SecretStr(""), description="API key, instead of user and password.")
+    elasticsearch_ssl_ca: str = Field("", description="PEM file of the certificate authority of Elasticsearch.")
+
+    startup_mode: Literal["earliest-offset", "latest-offset", "group-offsets"] = Field(
+        "earliest-offset", description="Where a job without a checkpoint begins to read its topics."
+    )
+    bounded_mode: Literal["unbounded", "latest-offset"] = Field(
+        "unbounded", description="`latest-offset`: a job ends when it has read what is there now, and closes all windows."
+    )
+    max_record_bytes: int = Field(524288, ge=1024, description="A longer record is a dead letter, in bytes.")
+
+    wiki_out_of_order_seconds: int = Field(
+        10, ge=0, le=86400, description="How far behind the newest event an event may be and still be on time."
+    )
+    wiki_languages: str = Field(
+        "", pattern=r"^([a-z_]+(,[a-z_]+)*)?$", description="Keep only these languages, for example `en,de`; empty: all."
+    )
+    wikimedia_url: str = Field(
+        "https://stream.wikimedia.org/v2/stream", description="Base address of Wikimedia EventStreams."
+    )
+    wikimedia_user_agent: str = Field(
+        "", description="Who you are, compulsory for live streams: `name/version (https://you.example; you@example.org)`."
+    )
+
+    parallelism: int = Field(2, ge=1, le=64, description="Parallelism of each Flink job.")
+    task_slots: int = Field(16, ge=1, le=256, description="Slots of the local Flink cluster.")
+    taskmanager_memory: str = Field("4g", pattern=r"^\d+[mg]$", description="Memory of the local TaskManager process.")
+    elasticsearch_heap: str = Field("1g", pattern=r"^\d+[mg]$", description="Heap of the local Elasticsearch.")
+    kafka_heap: str = Field("512m", pattern=r"^\d+[mg]$", description="Heap of the local Kafka broker.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _follow_port_base(cls, values: dict[str, object]) -> dict[str, object]:
+        """Addresses that are not given point at the local stack."""
+        base = values.get("port_base", 9000)
+        if str(base).isdigit():
+            values["kafka_bootstrap_servers"] = values.get("kafka_bootstrap_servers") or f"127.0.0.1:{int(str(base)) + 92}"
+            values["elasticsearch_hosts"] = values.get("elasticsearch_hosts") or f"http://127.0.0.1:{int(str(base)) + 200}"
+        return values
+
+    def port(self, offset: int) -> int:
+        """The port of a part of the local stack, by its offset from `port_base`."""
+        return self.port_base + offset
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process. Ends the process with a sentence for each wrong value."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        for problem in error.errors():
+            name = "CROWDPULSE_" + "_".join(map(str, problem["loc"])).upper()
+            print(f"{name} is wrong: {problem['msg']} (got {problem['input']!r}). See .env.example.", file=sys.stderr)
+        sys.exit(2)
