@@ -1,0 +1,27 @@
+-- One row per record that a job could not use, with its bytes and the reason. Key: topic, partition, offset of that record.
+-- Written by every job that reads from outside; read by jobs/kept_records.py and jobs/replay.py.
+CREATE TABLE dead_letters (
+    topic STRING,
+    `partition` INT,
+    `offset` BIGINT,
+    record_time TIMESTAMP_LTZ(3),
+    record_key BYTES,
+    raw BYTES,
+    reason STRING,
+    detail STRING,
+    job STRING,
+    rejected_at TIMESTAMP_LTZ(3),
+    error STRING METADATA FROM 'value.error' VIRTUAL
+) WITH (
+    'connector' = 'kafka',
+    'topic' = '${PREFIX}dead_letters',
+    'properties.bootstrap.servers' = '${KAFKA_BOOTSTRAP_SERVERS}',
+    'properties.group.id' = '${PREFIX}crowdpulse',
+    'properties.auto.offset.reset' = 'earliest',
+    'properties.max.request.size' = '8388608',
+    'scan.startup.mode' = '${STARTUP_MODE}',
+    'scan.bounded.mode' = '${BOUNDED_MODE}',
+    'format' = 'checked-json',
+    'checked-json.required' = 'topic;partition;offset;reason',
+    'checked-json.max-size' = '8 mb'
+);

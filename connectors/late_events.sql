@@ -1,0 +1,27 @@
+-- One row per good event that came after its window had closed, with its bytes. Key: topic, partition, offset of its record.
+-- Written by every job with windows; read by jobs/kept_records.py and jobs/replay.py.
+CREATE TABLE late_events (
+    topic STRING,
+    `partition` INT,
+    `offset` BIGINT,
+    record_time TIMESTAMP_LTZ(3),
+    record_key BYTES,
+    raw BYTES,
+    event_time TIMESTAMP_LTZ(3),
+    watermark TIMESTAMP_LTZ(3),
+    late_for STRING,
+    job STRING,
+    error STRING METADATA FROM 'value.error' VIRTUAL
+) WITH (
+    'connector' = 'kafka',
+    'topic' = '${PREFIX}late_events',
+    'properties.bootstrap.servers' = '${KAFKA_BOOTSTRAP_SERVERS}',
+    'properties.group.id' = '${PREFIX}crowdpulse',
+    'properties.auto.offset.reset' = 'earliest',
+    'properties.max.request.size' = '8388608',
+    'scan.startup.mode' = '${STARTUP_MODE}',
+    'scan.bounded.mode' = '${BOUNDED_MODE}',
+    'format' = 'checked-json',
+    'checked-json.required' = 'topic;partition;offset;event_time',
+    'checked-json.max-size' = '8 mb'
+);

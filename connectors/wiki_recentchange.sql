@@ -1,0 +1,45 @@
+-- One row per event of Wikimedia's stream `recentchange`: edits, new pages, log actions, categorizations and the rest.
+-- Kafka key: wiki and title. Written by producers/wikimedia.py.
+-- A record that cannot be used has null columns and the reason in `error`; its time never moves the watermark, nor does
+-- a time more than five minutes ahead of the record's arrival.
+CREATE TABLE wiki_recentchange (
+    record_key BYTES,
+    meta ROW<id STRING, dt TIMESTAMP_LTZ(3), domain STRING, uri STRING>,
+    `type` STRING,
+    wiki STRING,
+    namespace INT,
+    title STRING,
+    comment STRING,
+    `user` STRING,
+    bot BOOLEAN,
+    minor BOOLEAN,
+    length ROW<`old` BIGINT, `new` BIGINT>,
+    revision ROW<`old` BIGINT, `new` BIGINT>,
+    error STRING METADATA FROM 'value.error' VIRTUAL,
+    error_detail STRING METADATA FROM 'value.error-detail' VIRTUAL,
+    raw BYTES METADATA FROM 'value.raw' VIRTUAL,
+    record_topic STRING METADATA FROM 'topic' VIRTUAL,
+    record_partition INT METADATA FROM 'partition' VIRTUAL,
+    record_offset BIGINT METADATA FROM 'offset' VIRTUAL,
+    record_time TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL,
+    event_time AS CASE
+        WHEN meta.dt <= record_time + INTERVAL '5' MINUTE THEN meta.dt
+        ELSE TO_TIMESTAMP_LTZ(0, 3)
+    END,
+    WATERMARK FOR event_time AS event_time - INTERVAL '${WIKI_OUT_OF_ORDER_SECONDS}' SECOND
+) WITH (
+    'connector' = 'kafka',
+    'topic' = '${PREFIX}wiki_recentchange',
+    'properties.bootstrap.servers' = '${KAFKA_BOOTSTRAP_SERVERS}',
+    'properties.group.id' = '${PREFIX}crowdpulse',
+    'properties.auto.offset.reset' = 'earliest',
+    'scan.startup.mode' = '${STARTUP_MODE}',
+    'scan.bounded.mode' = '${BOUNDED_MODE}',
+    'scan.watermark.idle-timeout' = '10 s',
+    'key.format' = 'raw',
+    'key.fields' = 'record_key',
+    'value.format' = 'checked-json',
+    'value.fields-include' = 'EXCEPT_KEY',
+    'value.checked-json.required' = 'meta.id;meta.dt;type;wiki;title',
+    'value.checked-json.max-size' = '${MAX_RECORD_BYTES}b'
+);
