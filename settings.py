@@ -27,7 +27,7 @@ class Settings(BaseSettings):
     port_base: int = Field(9000, ge=1024, le=64000, description="First port of the local stack; all others follow.")
     state_dir: Path = Field(ROOT / ".stack", description="Where the local stack keeps jars, data and logs.")
     prefix: str = Field(
-        "", pattern=PREFIX_PATTERN, description="Put before every topic and index, for example `test.`: a run of its own."
+        "", pattern=PREFIX_PATTERN, description="Put before every topic, index and job, for example `test.`."
     )
 
     kafka_bootstrap_servers: str = Field("", description="Kafka brokers, host:port[,host:port].")
@@ -41,7 +41,7 @@ class Settings(BaseSettings):
         "earliest-offset", description="Where a job without a checkpoint begins to read its topics."
     )
     bounded_mode: Literal["unbounded", "latest-offset"] = Field(
-        "unbounded", description="`latest-offset`: a job ends when it has read what is there now, and closes all windows."
+        "unbounded", description="`latest-offset`: a job reads what is there now, closes its windows and ends."
     )
     max_record_bytes: int = Field(524288, ge=1024, description="A longer record is a dead letter, in bytes.")
 
@@ -49,13 +49,13 @@ class Settings(BaseSettings):
         10, ge=0, le=86400, description="How far behind the newest event an event may be and still be on time."
     )
     wiki_languages: str = Field(
-        "", pattern=r"^([a-z_]+(,[a-z_]+)*)?$", description="Keep only these languages, for example `en,de`; empty: all."
+        "", pattern=r"^([a-z-]+(,[a-z-]+)*)?$", description="Keep only these languages, as in `en,de`; empty: all."
     )
     wikimedia_url: str = Field(
         "https://stream.wikimedia.org/v2/stream", description="Base address of Wikimedia EventStreams."
     )
     wikimedia_user_agent: str = Field(
-        "", description="Who you are, compulsory for live streams: `name/version (https://you.example; you@example.org)`."
+        "", description="Who you are, compulsory for live streams: `name/1.0 (https://you.example; you@example.org)`."
     )
 
     parallelism: int = Field(2, ge=1, le=64, description="Parallelism of each Flink job.")
@@ -68,10 +68,13 @@ class Settings(BaseSettings):
     @classmethod
     def _follow_port_base(cls, values: dict[str, object]) -> dict[str, object]:
         """Addresses that are not given point at the local stack."""
-        base = values.get("port_base", 9000)
-        if str(base).isdigit():
-            values["kafka_bootstrap_servers"] = values.get("kafka_bootstrap_servers") or f"127.0.0.1:{int(str(base)) + 92}"
-            values["elasticsearch_hosts"] = values.get("elasticsearch_hosts") or f"http://127.0.0.1:{int(str(base)) + 200}"
+        base = str(values.get("port_base", 9000))
+        if base.isdigit():  # else the field's own check tells
+            local = {
+                "kafka_bootstrap_servers": f"127.0.0.1:{int(base) + 92}",
+                "elasticsearch_hosts": f"http://127.0.0.1:{int(base) + 200}",
+            }
+            values |= {name: values.get(name) or address for name, address in local.items()}
         return values
 
     def port(self, offset: int) -> int:

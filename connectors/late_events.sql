@@ -6,12 +6,18 @@ CREATE TABLE late_events (
     `offset` BIGINT,
     record_time TIMESTAMP_LTZ(3),
     record_key BYTES,
-    raw BYTES,
+    record_value BYTES,
     event_time TIMESTAMP_LTZ(3),
-    watermark TIMESTAMP_LTZ(3),
+    `watermark` TIMESTAMP_LTZ(3),
     late_for STRING,
     job STRING,
-    error STRING METADATA FROM 'value.error' VIRTUAL
+    error STRING METADATA FROM 'value.error' VIRTUAL,
+    error_detail STRING METADATA FROM 'value.error-detail' VIRTUAL,
+    kafka_value BYTES METADATA FROM 'value.raw' VIRTUAL,
+    kafka_topic STRING METADATA FROM 'topic' VIRTUAL,
+    kafka_partition INT METADATA FROM 'partition' VIRTUAL,
+    kafka_offset BIGINT METADATA FROM 'offset' VIRTUAL,
+    kafka_time TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL
 ) WITH (
     'connector' = 'kafka',
     'topic' = '${PREFIX}late_events',

@@ -1,0 +1,90 @@
+"""The declared tables and the environment that a job runs in: the only code that reads connectors/*.sql."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from typing import Any
+
+from pydantic import SecretStr
+from pyflink.common import Configuration
+from pyflink.table import EnvironmentSettings, Table, TableEnvironment, TableResult
+from pyflink.table.expressions import col
+
+from settings import settings
+
+
+def declared_tables() -> list[str]:
+    """The names of all declared tables, sorted."""
+    files = (file.name for file in resources.files("connectors").iterdir())
+    return sorted(name.removesuffix(".sql") for name in files if name.endswith(".sql"))
+
+
+def ddl(table: str, values: Mapping[str, object] | None = None) -> str:
+    """The CREATE TABLE statement of `table`, its ${VARS} filled.
+
+    Values come from the settings (a field `kafka_bootstrap_servers` fills `${KAFKA_BOOTSTRAP_SERVERS}`); `values` go
+    before them. Raises LookupError for a table that is not declared and for a variable that no setting has.
+    """
+    try:
+        text = resources.files("connectors").joinpath(f"{table}.sql").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        known = ", ".join(declared_tables())
+        raise LookupError(f"There is no connectors/{table}.sql. Declared tables: {known}.") from None
+    filled = {name.upper(): value for name, value in settings().model_dump().items()} | dict(values or {})
+
+    def value_of(match: re.Match[str]) -> str:
+        if match[1] not in filled:
+            raise LookupError(f"connectors/{table}.sql uses ${{{match[1]}}}, which no setting in settings.py has.")
+        value = filled[match[1]]
+        plain = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+        return plain.replace("'", "''")
+
+    return re.sub(r"\$\{(\w+)\}", value_of, text).strip().removesuffix(";")
+
+
+def table_environment(job: str, reads: Iterable[str], writes: Iterable[str]) -> TableEnvironment:
+    """A streaming environment for the job of this name, with the tables that it reads and writes declared."""
+    config = Configuration()
+    config.set_string("pipeline.name", settings().prefix + job)
+    config.set_string("table.local-time-zone", "UTC")
+    t_env = TableEnvironment.create(
+        EnvironmentSettings.new_instance().in_streaming_mode().with_configuration(config).build()
+    )
+    for table in [*reads, *writes]:
+        t_env.execute_sql(ddl(table))
+    return t_env
+
+
+def sql(query: str, **tables: Table) -> Table:
+    """The table that `query` selects; each `{name}` in it stands for the table given by that name."""
+    t_env: Any = next(iter(tables.values()))._t_env
+    for name, table in tables.items():
+        query = query.replace(f"{{{name}}}", str(table))
+    return t_env.sql_query(query)
+
+
+def insert(t_env: TableEnvironment, outputs: Mapping[str, Table]) -> TableResult:
+    """Submits one job that writes each table into the sink of its key.
+
+    Columns go by name. Raises ValueError when a table's columns are not the sink's: the planner goes by position and
+    would write one column into another.
+    """
+    statements = t_env.create_statement_set()
+    for sink, table in outputs.items():
+        columns = sink_columns(t_env, sink)
+        given = table.get_schema().get_field_names()
+        if set(given) != set(columns):
+            raise ValueError(
+                f"The columns for {sink} are not the sink's: "
+                f"missing {sorted(set(columns) - set(given))}, unknown {sorted(set(given) - set(columns))}."
+            )
+        statements.add_insert(sink, table.select(*[col(name) for name in columns]))
+    return statements.execute()
+
+
+def sink_columns(t_env: TableEnvironment, table: str) -> list[str]:
+    """The columns of `table` that a query has to give, in order: computed and virtual columns are not among them."""
+    with t_env.execute_sql(f"DESCRIBE `{table}`").collect() as described:
+        return [name for name, _type, _null, _key, extras, *_watermark in described if not extras]

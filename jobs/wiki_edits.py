@@ -1,0 +1,225 @@
+"""Wikipedia live: wiki_recentchange -> wiki_edits, wiki_activity, wiki_bots.
+
+- `wiki_edits`: one document per edit. Its id is the wiki and the new revision, so an edit that is told twice is one
+  document, without any state.
+- `wiki_activity`: one document per wiki, minute and bots or people, of all types of events.
+- `wiki_bots`: one document per bot and ten minutes.
+
+Time is `meta.dt`. In the windows an event counts once; one too late for its window goes to `late_events`, a record that
+cannot be used to `dead_letters`. The state is what the open windows hold.
+"""
+
+from __future__ import annotations
+
+from pyflink.table import Table
+
+from jobs._kept import on_time, too_late, unusable
+from jobs._tables import insert, sql, table_environment
+from settings import settings
+
+JOB = "wiki_edits"
+ACTIVITY_MINUTES = 1
+BOTS_MINUTES = 10
+
+# The language is the first label of a project's host; `www.wikidata.org`, `commons.wikimedia.org`, `test.wikipedia.org`
+# and their like are wikis of no one language.
+LANGUAGE_HOST = (
+    r"^(?!www\.|ten\.|mul\.)([a-z]{2,3}(?:-[a-z-]+)?)(?:\.m)?"
+    r"\.(?:wikipedia|wiktionary|wikibooks|wikinews|wikiquote|wikisource|wikiversity|wikivoyage)\.org$"
+)
+COUNTRIES = {
+    "en": "US", "ky": "KG", "ja": "JP", "vi": "VN", "ko": "KR",
+    "zh": "CN", "sv": "SE", "et": "EE", "cs": "CZ", "da": "DK",
+}  # fmt: skip
+
+# Who is not logged in is told by an IP address or, since 2024, by a temporary account such as ~2026-1234.
+IP_ADDRESS = r"^(\d{1,3}(\.\d{1,3}){3}|[0-9A-Fa-f]{0,4}(:[0-9A-Fa-f]{0,4}){2,7})$"
+TEMPORARY_ACCOUNT = r"^~\d{4}-"
+
+
+def usable_changes(records: Table, languages: str = "") -> Table:
+    """Good events, named and completed; `languages` (`en,de`) keeps only wikis of these, empty keeps all."""
+    countries = " ".join(f"WHEN '{language}' THEN '{country}'" for language, country in COUNTRIES.items())
+    chosen = ", ".join(f"'{language}'" for language in languages.split(","))
+    return sql(
+        f"""
+        SELECT
+            *,
+            `length`.`new` - bytes_before AS bytes_changed,
+            CASE `language` {countries} ELSE UPPER(`language`) END AS country
+        FROM (
+            SELECT
+                *,
+                `type` IN ('edit', 'new') AS is_edit,
+                COALESCE(bot, FALSE) AS is_bot,
+                CASE WHEN `type` = 'new' THEN COALESCE(`length`.`old`, 0) ELSE `length`.`old` END AS bytes_before,
+                CASE
+                    WHEN meta.domain LIKE 'simple.%' THEN 'en'
+                    ELSE REGEXP_EXTRACT(meta.domain, '{LANGUAGE_HOST}', 1)
+                END AS `language`
+            FROM {{records}}
+            WHERE problem IS NULL AND COALESCE(meta.domain, '') <> 'canary'
+        )
+        {f"WHERE `language` IN ({chosen})" if languages else ""}
+        """,
+        records=records,
+    )
+
+
+def wiki_edits(changes: Table) -> Table:
+    """One row per edit or new page, as often as it is told: the index keeps one of each."""
+    return sql(
+        f"""
+        SELECT
+            wiki,
+            revision.`new` AS revision_id,
+            revision.`old` AS previous_revision_id,
+            CAST(event_time AS TIMESTAMP_LTZ(3)) AS event_time,
+            `type`,
+            title,
+            meta.uri AS url,
+            meta.domain AS domain,
+            `language`,
+            country,
+            namespace,
+            `user` AS user_name,
+            CASE
+                WHEN `user` IS NULL THEN 'hidden'
+                WHEN REGEXP(`user`, '{IP_ADDRESS}') THEN 'anonymous'
+                WHEN REGEXP(`user`, '{TEMPORARY_ACCOUNT}') THEN 'temporary'
+                ELSE 'registered'
+            END AS user_kind,
+            REGEXP(`user`, '{IP_ADDRESS}') AS is_anonymous,
+            is_bot,
+            COALESCE(minor, FALSE) AS is_minor,
+            `comment`,
+            bytes_before,
+            `length`.`new` AS bytes_after,
+            bytes_changed
+        FROM {{changes}}
+        WHERE is_edit
+        """,
+        changes=changes,
+    )
+
+
+def once_per_window(changes: Table, minutes: int) -> Table:
+    """Events in tumbling windows, each once: a copy has the same time and so falls into the same window."""
+    return sql(
+        f"""
+        SELECT *
+        FROM (
+            SELECT
+                *,
+                ROW_NUMBER() OVER (
+                    PARTITION BY window_start, window_end, wiki, event_key ORDER BY event_time
+                ) AS copy_number
+            FROM (
+                SELECT
+                    window_start, window_end, event_time, wiki, `language`, country, is_bot, is_edit, `type`, user_name,
+                    page, bytes_changed, event_key
+                FROM TABLE(TUMBLE(TABLE {{events}}, DESCRIPTOR(event_time), INTERVAL '{minutes}' MINUTE))
+            )
+        )
+        WHERE copy_number = 1
+        """,
+        events=sql(
+            f"""
+            SELECT
+                event_time, wiki, `language`, country, is_bot, is_edit, `type`, `user` AS user_name,
+                title AS page, bytes_changed,
+                CASE WHEN is_edit THEN CAST(revision.`new` AS STRING) ELSE meta.id END AS event_key
+            FROM {{changes}}
+            WHERE {on_time(minutes)}
+            """,
+            changes=changes,
+        ),
+    )
+
+
+def wiki_activity(changes: Table) -> Table:
+    """Counts per wiki, minute and bots or people."""
+    return sql(
+        """
+        SELECT
+            wiki,
+            is_bot,
+            window_start,
+            window_end,
+            MAX(`language`) AS `language`,
+            MAX(country) AS country,
+            COUNT(*) AS events,
+            COUNT(*) FILTER (WHERE `type` = 'edit') AS edits,
+            COUNT(*) FILTER (WHERE `type` = 'new') AS new_pages,
+            COUNT(*) FILTER (WHERE `type` = 'categorize') AS categorizations,
+            COUNT(*) FILTER (WHERE `type` = 'log') AS log_actions,
+            COUNT(*) FILTER (WHERE `type` NOT IN ('edit', 'new', 'categorize', 'log')) AS other_events,
+            COUNT(*) FILTER (WHERE is_edit AND bytes_changed = 0) AS edits_without_change,
+            COALESCE(SUM(bytes_changed) FILTER (WHERE is_edit AND bytes_changed > 0), 0) AS bytes_added,
+            COALESCE(-SUM(bytes_changed) FILTER (WHERE is_edit AND bytes_changed < 0), 0) AS bytes_removed,
+            COUNT(DISTINCT user_name) FILTER (WHERE is_edit) AS users,
+            COUNT(DISTINCT page) FILTER (WHERE is_edit) AS pages
+        FROM {events}
+        GROUP BY window_start, window_end, wiki, is_bot
+        """,
+        events=once_per_window(changes, ACTIVITY_MINUTES),
+    )
+
+
+def wiki_bots(changes: Table) -> Table:
+    """Counts per bot and ten minutes, with its share of all edits of that time."""
+    edits = once_per_window(changes.where(changes.is_edit), BOTS_MINUTES)
+    return sql(
+        """
+        SELECT
+            bot.user_name,
+            bot.window_start,
+            bot.window_end,
+            bot.edits,
+            bot.pages,
+            bot.wikis,
+            everyone.edits AS all_edits,
+            CAST(bot.edits AS DOUBLE) / everyone.edits AS share_of_edits
+        FROM (
+            SELECT
+                window_start, window_end, user_name,
+                COUNT(*) AS edits,
+                COUNT(DISTINCT wiki || ' ' || page) AS pages,
+                COUNT(DISTINCT wiki) AS wikis
+            FROM {edits}
+            WHERE is_bot AND user_name IS NOT NULL
+            GROUP BY window_start, window_end, user_name
+        ) AS bot
+        JOIN (
+            SELECT window_start, window_end, COUNT(*) AS edits
+            FROM {edits}
+            GROUP BY window_start, window_end
+        ) AS everyone
+        ON bot.window_start = everyone.window_start AND bot.window_end = everyone.window_end
+        """,
+        edits=edits,
+    )
+
+
+def main() -> None:
+    t_env = table_environment(
+        JOB,
+        reads=["wiki_recentchange"],
+        writes=["wiki_edits", "wiki_activity", "wiki_bots", "dead_letters", "late_events"],
+    )
+    records = t_env.from_path("wiki_recentchange")
+    changes = usable_changes(records, settings().wiki_languages)
+    insert(
+        t_env,
+        {
+            "wiki_edits": wiki_edits(changes),
+            "wiki_activity": wiki_activity(changes),
+            "wiki_bots": wiki_bots(changes),
+            "late_events": too_late(changes, JOB, {"wiki_activity": ACTIVITY_MINUTES, "wiki_bots": BOTS_MINUTES}),
+            "dead_letters": unusable(records, JOB),
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()
