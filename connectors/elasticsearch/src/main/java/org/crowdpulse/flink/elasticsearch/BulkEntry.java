@@ -1,0 +1,86 @@
+package org.crowdpulse.flink.elasticsearch;
+
+import java.io.Serializable;
+import java.nio.charset.StandardCharsets;
+
+/**
+ * One line or two of a bulk request, ready to send: the action, and the document unless it is a deletion.
+ *
+ * <p>Two entries are equal when they are about the same document, whatever they do to it.
+ */
+final class BulkEntry implements Serializable {
+
+    private static final long serialVersionUID = 1L;
+
+    /** What the entry does, and how Elasticsearch names it. */
+    enum Operation {
+        /** Writes the document, over an older one of the same id. */
+        INDEX("index"),
+        /** Removes the document. */
+        DELETE("delete"),
+        /** Writes a document that was refused elsewhere to the index of refused documents. */
+        INDEX_REFUSED("index");
+
+        final String action;
+
+        Operation(String action) {
+            this.action = action;
+        }
+    }
+
+    final Operation operation;
+    final String index;
+    final String id;
+    /** The NDJSON of this entry with its last line feed. */
+    final byte[] bytes;
+    /** Where in {@link #bytes} the document begins; at its end for a deletion. */
+    final int sourceStart;
+    /** False when no other entry can have this id, so that nobody needs to look for one. */
+    final boolean shared;
+
+    private transient int attempts;
+
+    BulkEntry(Operation operation, String index, String id, boolean shared, byte[] bytes, int sourceStart) {
+        this.operation = operation;
+        this.index = index;
+        this.id = id;
+        this.shared = shared;
+        this.bytes = bytes;
+        this.sourceStart = sourceStart;
+    }
+
+    int size() {
+        return bytes.length;
+    }
+
+    /** The document as text; null for a deletion. */
+    String source() {
+        int length = bytes.length - 1 - sourceStart;
+        return length <= 0 ? null : new String(bytes, sourceStart, length, StandardCharsets.UTF_8);
+    }
+
+    /** How often it had to be sent again. */
+    int attempts() {
+        return attempts;
+    }
+
+    /** Counts one more attempt that has to be repeated, and returns how many there were. */
+    int failedAgain() {
+        return ++attempts;
+    }
+
+    @Override
+    public boolean equals(Object other) {
+        return other instanceof BulkEntry entry && id.equals(entry.id) && index.equals(entry.index);
+    }
+
+    @Override
+    public int hashCode() {
+        return id.hashCode();
+    }
+
+    @Override
+    public String toString() {
+        return operation.action + " " + index + "/" + id;
+    }
+}
