@@ -1,0 +1,71 @@
+# Crowdpulse. `make help` lists what there is to do.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell for p in python3.12 python3.11 python3; do \
+	if $$p -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null; then echo $$p; exit; fi; \
+	done; echo python3)
+SOURCE ?= synthetic
+RUN := .venv/bin/python
+
+.PHONY: help demo up down status test check format bench sql environment tools clean
+
+help:  ## This list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "  SOURCE=live make demo   the public Wikimedia streams instead of generated events"
+	@echo "  PYTHON=python3.12       the interpreter for .venv;  .env.example lists all settings"
+
+demo: environment  ## Everything, running: stack, jobs, events; shows what is in the indices
+	@$(RUN) -m stack.demo --source $(SOURCE)
+
+up: environment  ## Start the local stack: Kafka, Elasticsearch, Flink, S3
+	@$(RUN) -m stack up
+
+down: environment  ## Stop the stack, the jobs and the producers
+	@$(RUN) -m stack down
+
+status: environment  ## What runs, and where
+	@$(RUN) -m stack status
+
+sql: environment  ## The Flink SQL client with all tables declared
+	@$(RUN) -m stack sql
+
+test: environment-dev  ## All tests: Java, Python, and the real stack from end to end
+	mvn -f connectors/pom.xml --batch-mode --no-transfer-progress verify
+	$(RUN) -m pytest
+
+check: environment-dev  ## Style and types
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	mvn -q -f connectors/pom.xml validate
+
+format: environment-dev  ## Put the Python files in form
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+bench: environment-dev  ## Measure: each row a ratio to a reference of the same run
+	@$(RUN) -m bench
+
+clean: down  ## Stop and remove all that was built or downloaded
+	rm -rf .stack .venv connectors/*/target
+
+tools:
+	@bash stack/tools.sh "$(PYTHON)"
+
+environment: .venv/runtime
+
+environment-dev: .venv/development
+
+.venv/runtime: requirements.txt
+	@bash stack/tools.sh "$(PYTHON)"
+	@echo "Python environment: .venv (by $(PYTHON); the first time this downloads about 600 MB)"
+	@test -x .venv/bin/python || "$(PYTHON)" -m venv .venv
+	@.venv/bin/pip install --progress-bar on --disable-pip-version-check -r requirements.txt | grep --line-buffered -E '^(Collecting|Installing)' || true
+	@.venv/bin/python -c 'import pyflink, kafka, pydantic_settings'
+	@touch $@
+
+.venv/development: requirements.txt requirements-dev.txt .venv/runtime
+	@.venv/bin/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@

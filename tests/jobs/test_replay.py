@@ -1,0 +1,108 @@
+"""jobs/replay.py without Kafka: what is chosen, exported, edited and read back."""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.replay import InputError, chosen, exported, main, parse, repaired
+
+
+def letter(offset: int, value: bytes | None = b"{", **fields: Any) -> bytes:
+    """A message as the JSON format writes a row of dead_letters."""
+    return json.dumps(
+        {
+            "topic": "t", "partition": 0, "offset": offset, "record_time": "2026-01-01T00:00:00Z",
+            "record_key": base64.b64encode(b"k").decode(), "reason": "not_json", "detail": "…", "job": "j",
+            "record_value": None if value is None else base64.b64encode(value).decode(),
+            "rejected_at": "2026-01-01T10:00:00.5Z",
+        }
+        | fields
+    ).encode()  # fmt: skip
+
+
+def test_a_message_is_read_with_its_bytes() -> None:
+    record = parse(letter(5, b"\xff"))
+
+    assert record is not None
+    assert (record.coordinates, record.key, record.value) == ("t/0/5", b"k", b"\xff")
+    assert record.kept_at == datetime(2026, 1, 1, 10, 0, 0, 500000, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "message", [b"", b"{", b"[]", b"null", b"{}", letter(1, record_value="%"), letter(1, rejected_at="today"), b"\xff"]
+)
+def test_a_message_that_is_no_kept_record_is_passed_over(message: bytes) -> None:
+    assert parse(message) is None
+
+
+def test_a_late_event_is_read_too() -> None:
+    record = parse(letter(5, reason=None, rejected_at=None, late_for="wiki_activity"))
+
+    assert record is not None
+    assert (record.reason, record.kept_at) == ("late for wiki_activity", datetime(2026, 1, 1, tzinfo=UTC))
+
+
+def test_records_are_chosen_by_topic_time_and_reason_each_once_in_order() -> None:
+    messages = [
+        letter(9),
+        letter(2),
+        letter(9),  # written twice, as at-least-once does
+        letter(3, topic="other"),
+        letter(4, rejected_at="2025-12-31T23:59:59Z"),
+        letter(5, reason="wrong_type"),
+        b"garbage",
+    ]
+
+    records = chosen(messages, "t", since=datetime(2026, 1, 1, tzinfo=UTC), reason="not_json")
+
+    assert [record.offset for record in records] == [2, 9]
+
+
+def test_what_is_exported_edited_and_read_back_keeps_key_and_place(tmp_path: Path) -> None:
+    text, binary = parse(letter(1, '{"a": "é"'.encode())), parse(letter(2, b"\xff\x00"))
+    assert text is not None
+    assert binary is not None
+    lines = [json.dumps(exported(record)) for record in (text, binary)]
+    lines[0] = lines[0].replace('\\"a\\": \\"', '\\"b\\": \\"')
+    file = tmp_path / "repair.jsonl"
+    file.write_text("\n".join(lines), encoding="utf-8")
+
+    first, second = repaired(file, "t")
+
+    assert (first.value, first.key, first.coordinates) == ('{"b": "é"'.encode(), b"k", "t/0/1")
+    assert second.value == b"\xff\x00"
+
+
+@pytest.mark.parametrize("line", ["{", "{}", '{"topic": "other"}', "[]", '{"topic": "t", "value": 5}'])
+def test_a_line_that_cannot_be_sent_is_named(tmp_path: Path, line: str) -> None:
+    file = tmp_path / "repair.jsonl"
+    file.write_text(line, encoding="utf-8")
+
+    with pytest.raises(InputError, match="Line 1"):
+        repaired(file, "t")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["dead_letters"], "--topic"),
+        (["dead_letters", "--topic", "t", "--since", "yesterday"], "no ISO time"),
+        (["letters", "--topic", "t"], "invalid choice"),
+        (["dead_letters", "--topic", "t", "--dry-run", "--export", "f"], "not allowed with"),
+    ],
+)
+def test_wrong_arguments_are_said(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+    assert said in capsys.readouterr().err
+
+
+def test_a_missing_file_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["dead_letters", "--topic", "t", "--repaired", str(tmp_path / "none")]) == 2
+    assert "No such file" in capsys.readouterr().err
