@@ -1,0 +1,238 @@
+"""Kafka: one KRaft node, broker and controller in one, and the topics of stack/topics.yaml."""
+
+from __future__ import annotations
+
+import subprocess
+import uuid
+from base64 import urlsafe_b64encode
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+from kafka import KafkaAdminClient
+from kafka.admin import ConfigResource
+from kafka.errors import KafkaError, TopicAlreadyExistsError
+
+from settings import settings
+from stack import java, layout, ports, processes
+from stack.errors import StackError
+
+NAME = "kafka"
+TOPICS_FILE = Path(__file__).with_name("topics.yaml")
+MAX_MESSAGE_BYTES = 8 * 1024 * 1024
+
+LOG4J = """\
+Configuration:
+  status: warn
+  Appenders:
+    Console:
+      name: console
+      PatternLayout:
+        pattern: "%d{ISO8601} %-5p %c{1} %m%n"
+  Loggers:
+    Root:
+      level: warn
+      AppenderRef:
+        ref: console
+    Logger:
+      - name: kafka.server.KafkaRaftServer
+        level: info
+      - name: org.apache.kafka.clients
+        level: error
+"""
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A topic as stack/topics.yaml declares it, without prefix."""
+
+    name: str
+    partitions: int
+    config: dict[str, str] = field(default_factory=dict)
+
+
+def properties() -> str:
+    """The broker's server.properties."""
+    data = layout.data_dir(NAME)
+    values = {
+        "process.roles": "broker,controller",
+        "node.id": 1,
+        "controller.quorum.bootstrap.servers": f"{ports.HOST}:{ports.port('kafka-controller')}",
+        "controller.listener.names": "CONTROLLER",
+        "inter.broker.listener.name": "PLAINTEXT",
+        "listeners": f"PLAINTEXT://{ports.HOST}:{ports.port('kafka')},"
+        f"CONTROLLER://{ports.HOST}:{ports.port('kafka-controller')}",
+        "advertised.listeners": f"PLAINTEXT://{ports.HOST}:{ports.port('kafka')},"
+        f"CONTROLLER://{ports.HOST}:{ports.port('kafka-controller')}",
+        "log.dirs": data / "log",
+        "auto.create.topics.enable": "false",
+        "num.partitions": 4,
+        "message.max.bytes": MAX_MESSAGE_BYTES,
+        "replica.fetch.max.bytes": MAX_MESSAGE_BYTES,
+        "log.retention.hours": 168,
+        "log.segment.bytes": 256 * 1024 * 1024,
+        # One broker: what Kafka keeps for itself cannot have three copies.
+        "offsets.topic.replication.factor": 1,
+        "offsets.topic.num.partitions": 8,
+        "transaction.state.log.replication.factor": 1,
+        "transaction.state.log.min.isr": 1,
+        "transaction.state.log.num.partitions": 8,
+        "share.coordinator.state.topic.replication.factor": 1,
+        "share.coordinator.state.topic.min.isr": 1,
+        "group.initial.rebalance.delay.ms": 0,
+    }
+    return "".join(f"{key}={value}\n" for key, value in values.items())
+
+
+def _java_command(*arguments: str | Path, heap: str) -> list[str | Path]:
+    found = java.for_flink()
+    if found is None:
+        raise StackError("Kafka needs Java 17 or 21: see `python -m stack up`, which says how to get one.")
+    log4j = layout.data_dir(NAME) / "log4j2.yaml"
+    return [
+        found.home / "bin/java",
+        f"-Xms{heap}",
+        f"-Xmx{heap}",
+        "-XX:+UseG1GC",
+        "-XX:MaxGCPauseMillis=20",
+        "-Djava.awt.headless=true",
+        f"-Dlog4j2.configurationFile={log4j}",
+        "-cp",
+        f"{layout.jars_dir() / 'kafka'}/*",
+        *arguments,
+    ]
+
+
+def start() -> None:
+    """Start the broker if it does not run; its storage is formatted once."""
+    if processes.pid(NAME):
+        return
+    data = layout.data_dir(NAME)
+    data.mkdir(parents=True, exist_ok=True)
+    (data / "log4j2.yaml").write_text(LOG4J)
+    server_properties = data / "server.properties"
+    server_properties.write_text(properties())
+    if not (data / "log/meta.properties").exists():
+        cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        tool = ["kafka.tools.StorageTool", "format", "--standalone", "-t", cluster_id, "-c", str(server_properties)]
+        done = subprocess.run(_java_command(*tool, heap="256m"), capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise StackError(f"Kafka's storage cannot be formatted: {(done.stdout + done.stderr).strip()[-800:]}")
+    processes.start(
+        NAME,
+        _java_command("kafka.Kafka", server_properties, heap=settings().kafka_heap),
+        log=processes.log_file(NAME),
+    )
+
+
+def stop() -> None:
+    """Stop the broker."""
+    processes.stop(NAME, timeout_seconds=30)
+
+
+def _admin(timeout_ms: int = 10_000) -> KafkaAdminClient:
+    return KafkaAdminClient(
+        bootstrap_servers=f"{ports.HOST}:{ports.port('kafka')}",
+        client_id="crowdpulse-stack",
+        request_timeout_ms=timeout_ms,
+        bootstrap_timeout_ms=timeout_ms,
+    )
+
+
+def health() -> str:
+    """Empty when the broker answers, else what is missing."""
+    if not ports.accepts(ports.port("kafka")):
+        return "does not accept connections yet"
+    try:
+        admin = _admin(timeout_ms=5_000)
+    except (KafkaError, OSError) as error:
+        return f"does not answer yet ({type(error).__name__})"
+    try:
+        admin.describe_cluster()
+    except (KafkaError, OSError) as error:
+        return f"does not answer yet ({type(error).__name__})"
+    finally:
+        admin.close()
+    return ""
+
+
+def topics(file: Path = TOPICS_FILE) -> list[Topic]:
+    """The declared topics. Raises StackError for a file that does not declare them right."""
+    declared = yaml.safe_load(file.read_text())
+    try:
+        return [
+            Topic(name, int(entry["partitions"]), {key: str(value) for key, value in entry.get("config", {}).items()})
+            for name, entry in declared.items()
+        ]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise StackError(
+            f"{layout.shown(file)} is wrong ({error}): each topic needs `partitions: N` and may have `config:`."
+        ) from error
+
+
+def create_topics(prefix: str | None = None) -> list[str]:
+    """Create the declared topics that are missing, and bring the configuration of the others up to date.
+
+    `prefix` is put before each name (default: the setting). Returns what was done, one sentence each; a topic whose
+    number of partitions differs from the declared one is only reported, since keys would change partition.
+    Raises StackError when the broker does not answer.
+    """
+    prefix = settings().prefix if prefix is None else prefix
+    said = []
+    try:
+        admin = _admin()
+    except (KafkaError, OSError) as error:
+        raise StackError(f"Kafka on port {ports.port('kafka')} does not answer ({error}): is the stack up?") from error
+    try:
+        wanted = {prefix + topic.name: topic for topic in topics()}
+        there = set(admin.list_topics())
+        missing = {
+            name: {"num_partitions": topic.partitions, "replication_factor": 1, "configs": topic.config}
+            for name, topic in wanted.items()
+            if name not in there
+        }
+        if missing:
+            with suppress(TopicAlreadyExistsError):  # made by somebody else meanwhile
+                admin.create_topics(missing, wait_for_metadata=True)
+            said += [f"Created topic {name} ({wanted[name].partitions} partitions)." for name in missing]
+        present = sorted(wanted.keys() & there)
+        if present:
+            said += _update(admin, present, wanted)
+    except (KafkaError, OSError) as error:
+        raise StackError(f"The topics cannot be created: {error}") from error
+    finally:
+        admin.close()
+    return said
+
+
+def _update(admin: KafkaAdminClient, names: list[str], wanted: dict[str, Topic]) -> list[str]:
+    said = []
+    for description in admin.describe_topics(names):
+        name, partitions = description["name"], len(description["partitions"])
+        if partitions != wanted[name].partitions:
+            said.append(
+                f"Topic {name} has {partitions} partitions where stack/topics.yaml says {wanted[name].partitions}; "
+                "it is left so, since a key would change its partition. `python -m stack down --data` starts anew."
+            )
+    described = admin.describe_configs([ConfigResource("topic", name) for name in names])
+    for name in names:
+        now = {key: entry["value"] for key, entry in described.get("topic", {}).get(name, {}).items()}
+        changed = {key: value for key, value in wanted[name].config.items() if now.get(key) != value}
+        if changed:
+            admin.alter_configs([ConfigResource("topic", name, changed)])
+            said.append(f"Changed topic {name}: {', '.join(f'{key}={value}' for key, value in changed.items())}.")
+    return said
+
+
+def delete_topics(prefix: str) -> None:
+    """Delete every topic whose name starts with `prefix`: what a test leaves. Raises StackError for no prefix."""
+    if not prefix:
+        raise StackError("delete_topics needs a prefix: without one it would delete every topic.")
+    admin = _admin()
+    try:
+        names = [name for name in admin.list_topics() if name.startswith(prefix)]
+        if names:
+            admin.delete_topics(names)
+    finally:
+        admin.close()

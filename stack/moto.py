@@ -1,0 +1,51 @@
+"""moto: an S3 (and Kinesis) server of this machine, with the bucket `crowdpulse`."""
+
+from __future__ import annotations
+
+import sys
+
+import requests
+
+from stack import ports, processes
+from stack.errors import StackError
+
+NAME = "moto"
+BUCKET = "crowdpulse"
+ACCESS_KEY = SECRET_KEY = "crowdpulse"  # noqa: S105 (moto takes any)
+
+
+def url() -> str:
+    """The address of the S3 endpoint."""
+    return f"http://{ports.HOST}:{ports.port('moto')}"
+
+
+def start() -> None:
+    """Start the server if it does not run. What it stores is in memory: stopping it empties it."""
+    if processes.pid(NAME):
+        return
+    command = [sys.executable, "-m", "moto.server", "-H", ports.HOST, "-p", str(ports.port("moto"))]
+    processes.start(NAME, command, log=processes.log_file(NAME))
+
+
+def stop() -> None:
+    """Stop the server."""
+    processes.stop(NAME, timeout_seconds=10)
+
+
+def health() -> str:
+    """Empty when the server answers, else what is missing."""
+    try:
+        requests.get(f"{url()}/moto-api/", timeout=5).raise_for_status()
+    except requests.RequestException as error:
+        return f"does not answer yet ({type(error).__name__})"
+    return ""
+
+
+def create_bucket(name: str = BUCKET) -> None:
+    """Make a bucket if it is missing. Raises StackError when the server does not answer."""
+    try:
+        answer = requests.put(f"{url()}/{name}", timeout=10)
+    except requests.RequestException as error:
+        raise StackError(f"moto at {url()} does not answer: is the stack up?") from error
+    if answer.status_code not in (200, 409):  # 409: it is there
+        raise StackError(f"moto refuses the bucket {name}: {answer.text[:300]}")
