@@ -22,16 +22,16 @@ PREFIX_PATTERN = r"^([a-z0-9][a-z0-9_-]*\.)?$"
 class Settings(BaseSettings):
     """The settings, with their defaults for the local stack."""
 
-    model_config = SettingsConfigDict(env_prefix="CROWDPULSE_", env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="CROWDPULSE_", env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True)
 
     port_base: int = Field(9000, ge=1024, le=64000, description="First port of the local stack; all others follow.")
-    state_dir: Path = Field(ROOT / ".stack", description="Where the local stack keeps jars, data and logs.")
+    state_dir: Path = Field(ROOT / ".stack", description="Where the local stack keeps jars, data and logs; default: .stack here.")
     prefix: str = Field(
         "", pattern=PREFIX_PATTERN, description="Put before every topic, index and job, for example `test.`."
     )
 
-    kafka_bootstrap_servers: str = Field("", description="Kafka brokers, host:port[,host:port].")
-    elasticsearch_hosts: str = Field("", description="Elasticsearch nodes, http(s)://host:port[;…].")
+    kafka_bootstrap_servers: str = Field("", description="Kafka brokers, host:port[,host:port]; empty: the local stack.")
+    elasticsearch_hosts: str = Field("", description="Elasticsearch nodes, http(s)://host:port[;…]; empty: the local stack.")
     elasticsearch_username: str = Field("", description="Elasticsearch user; empty: no login.")
     elasticsearch_password: SecretStr = Field(SecretStr(""), description="Password of that user.")
     elasticsearch_api_key: SecretStr = Field(SecretStr(""), description="API key, instead of user and password.")
@@ -82,6 +82,15 @@ class Settings(BaseSettings):
         return self.port_base + offset
 
 
+def example() -> str:
+    """The text of `.env.example`: each setting with what it means and its default. Written by `python settings.py`."""
+    lines = ["# Settings of Crowdpulse: copy to .env, or put them in the environment. What is commented out is the default."]
+    for name, field in Settings.model_fields.items():
+        default = "" if name in {"state_dir", "elasticsearch_password", "elasticsearch_api_key"} else field.default
+        lines += ["", f"# {field.description}", f"#CROWDPULSE_{name.upper()}={default}"]
+    return "\n".join(lines) + "\n"
+
+
 @cache
 def settings() -> Settings:
     """The settings of this process. Ends the process with a sentence for each wrong value."""
@@ -92,3 +101,7 @@ def settings() -> Settings:
             name = "CROWDPULSE_" + "_".join(map(str, problem["loc"])).upper()
             print(f"{name} is wrong: {problem['msg']} (got {problem['input']!r}). See .env.example.", file=sys.stderr)
         sys.exit(2)
+
+
+if __name__ == "__main__":
+    (ROOT / ".env.example").write_text(example(), encoding="utf-8")
