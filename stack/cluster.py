@@ -26,6 +26,7 @@ class Part:
     health: Callable[[], str]
     start_seconds: float
     memory_bytes: int
+    remark: Callable[[], str] = str  # what `status` says of it when it is well
 
     @property
     def address(self) -> str:
@@ -43,6 +44,7 @@ class State:
     pid: int | None
     address: str
     memory_bytes: int
+    part: bool
 
     @property
     def healthy(self) -> bool:
@@ -94,6 +96,7 @@ def parts() -> list[Part]:
             flink.taskmanager_health,
             90,
             _bytes(chosen.taskmanager_memory),
+            flink.slots,
         ),
         Part(moto.NAME, ["moto"], moto.start, moto.stop, moto.health, 60, 200 * MEGABYTE),
     ]
@@ -216,16 +219,18 @@ def states() -> list[State]:
         pid = processes.pid(part.name)
         if pid:
             reason = part.health()
-            state, note = ("starting", reason) if reason else ("running", "")
+            state, note = ("starting", reason) if reason else ("running", part.remark())
         elif processes.record(part.name):
             state, note = "died", "`python -m stack up` starts it again"
         else:
             state, note = "stopped", ""
-        found.append(State(part.name, state, note, pid, part.address, processes.memory_bytes(part.name)))
+        found.append(State(part.name, state, note, pid, part.address, processes.memory_bytes(part.name), part=True))
     for name in processes.background_runs():
         pid = processes.pid(name)
         note = "" if pid else f"`python -m stack logs {name}` shows its end"
-        found.append(State(name, "running" if pid else "ended", note, pid, "", processes.memory_bytes(name)))
+        found.append(
+            State(name, "running" if pid else "ended", note, pid, "", processes.memory_bytes(name), part=False)
+        )
     return found
 
 

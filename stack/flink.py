@@ -284,6 +284,12 @@ def jobmanager_health() -> str:
     return ""
 
 
+def slots() -> str:
+    """How many slots are free, for people."""
+    overview = rest("/overview", timeout_seconds=5)
+    return f"{overview['slots-available']} of {overview['slots-total']} slots are free"
+
+
 def taskmanager_health() -> str:
     """Empty when the TaskManager that runs is registered with its slots, else what is missing."""
     entry = processes.record(TASKMANAGER)

@@ -1,0 +1,303 @@
+"""Flink jobs of this stack: submit, look, cancel.
+
+A job is `jobs/NAME.py`; on the cluster its name is the prefix and NAME. What was submitted is remembered in
+`.stack/data/jobs`, so that the next submission of the same name resumes from the newest checkpoint of the last one.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import requests
+
+from settings import ROOT, settings
+from stack import flink, layout, package
+from stack.errors import StackError
+
+ENDED = frozenset({"FINISHED", "CANCELED", "FAILED"})
+SUBMIT_SECONDS = 180
+
+_STATE_DOES_NOT_FIT = (
+    r"is not available in the new program|allowNonRestoredState|StateMigrationException|state is incompatible"
+    r"|new (key|state) serializer .*incompatible|max(imum)? parallelism"
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A submitted job: its name on the cluster, the cluster's id, and the checkpoint that it was resumed from."""
+
+    name: str
+    job_id: str
+    resumed_from: str
+    already_ran: bool = False
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job as the cluster lists it; `started` is in seconds since 1970, `seconds` how long it has run."""
+
+    name: str
+    job_id: str
+    state: str
+    started: float
+    seconds: float
+
+
+def known_jobs() -> list[str]:
+    """Names of the job files: those of jobs/ that call `main()` when run and are no helpers."""
+    return sorted(
+        file.stem
+        for file in (ROOT / "jobs").glob("[a-z]*.py")
+        if "table_environment(" in file.read_text(encoding="utf-8")
+    )
+
+
+def listed() -> list[Job]:
+    """All jobs that the cluster knows, newest first."""
+    jobs = [
+        Job(entry["name"], entry["jid"], entry["state"], entry["start-time"] / 1000, entry["duration"] / 1000)
+        for entry in flink.rest("/jobs/overview")["jobs"]
+    ]
+    return sorted(jobs, key=lambda job: -job.started)
+
+
+def running(name: str) -> Job | None:
+    """The job of this name (with prefix) that has not ended, or None."""
+    return next((job for job in listed() if job.name == name and job.state not in ENDED), None)
+
+
+def state(job_id: str) -> str:
+    """The state of a job: RUNNING, RESTARTING, FINISHED, FAILED, CANCELED and others of Flink's; UNKNOWN for no job."""
+    return next((job.state for job in listed() if job.job_id == job_id), "UNKNOWN")
+
+
+def root_cause(job_id: str) -> str:
+    """The innermost reason of a job's last failure, in one or two lines; empty when it has not failed."""
+    history = flink.rest(f"/jobs/{job_id}/exceptions?maxExceptions=1")["exceptionHistory"]["entries"]
+    return in_short(history[0]["stacktrace"]) if history else ""
+
+
+def in_short(stacktrace: str) -> str:
+    """The innermost cause of a Java stack trace, with the last line of the Python traceback in it if there is one."""
+    lines = stacktrace.strip().splitlines()
+    if not lines:
+        return ""
+    causes = [line for line in lines if line.startswith("Caused by: ")]
+    cause = (causes[-1] if causes else lines[0]).removeprefix("Caused by: ")
+    if "Traceback (most recent call last)" in stacktrace:
+        python = re.split(r"Traceback \(most recent call last\):?\s*\n", stacktrace)[-1]
+        ends = [
+            line for line in python.splitlines() if re.match(r"[A-Za-z_][\w.]*(Error|Exception|Exit)?\b.*:? ?", line)
+        ]
+        if ends:
+            cause = ends[0]
+    return cause.strip()[:600]
+
+
+def latest_checkpoint(job_id: str) -> Path | None:
+    """The newest complete checkpoint that is kept of a job, or None."""
+    complete = [file.parent for file in (layout.checkpoints_dir() / job_id).glob("chk-*/_metadata")]
+    return max(complete, key=lambda folder: int(folder.name.removeprefix("chk-")), default=None)
+
+
+def _record_file(name: str) -> Path:
+    return layout.jobs_dir() / f"{name}.json"
+
+
+def resumable(name: str) -> Path | None:
+    """The checkpoint from which a job of this name (with prefix) would be resumed, or None."""
+    try:
+        last = json.loads(_record_file(name).read_text())
+    except FileNotFoundError:
+        return None
+    before = Path(last["resumed_from"]) if last["resumed_from"] else None
+    return latest_checkpoint(last["job_id"]) or (before if before and (before / "_metadata").exists() else None)
+
+
+def submit(
+    job: str,
+    *,
+    prefix: str | None = None,
+    fresh: bool = False,
+    parallelism: int | None = None,
+    environment: Mapping[str, str] | None = None,
+    wait_seconds: float = SUBMIT_SECONDS,
+) -> Run:
+    """Submit jobs/JOB.py and wait until all its tasks run (or it has finished).
+
+    `prefix` and `parallelism` go before the settings; `environment` adds variables, such as CROWDPULSE_BOUNDED_MODE.
+    Resumes from the newest kept checkpoint of the last run of that name unless `fresh`. A job of that name that has
+    not ended is left alone. Raises StackError with the innermost reason when the job does not come to run.
+    """
+    script = ROOT / "jobs" / f"{job}.py"
+    if job.startswith("_") or not script.is_file():
+        raise StackError(f"There is no job {job}. Jobs: {', '.join(known_jobs())}.")
+    prefix = settings().prefix if prefix is None else prefix
+    return submit_script(
+        script,
+        name=prefix + job,
+        fresh=fresh,
+        parallelism=parallelism,
+        environment={"CROWDPULSE_PREFIX": prefix, **(environment or {})},
+        wait_seconds=wait_seconds,
+    )
+
+
+def submit_script(
+    script: Path,
+    *,
+    name: str,
+    fresh: bool = False,
+    parallelism: int | None = None,
+    environment: Mapping[str, str] | None = None,
+    wait_seconds: float = SUBMIT_SECONDS,
+) -> Run:
+    """Submit a Python file as the job `name`, which must be the file's own `pipeline.name`: see `submit`."""
+    there = running(name)
+    if there:
+        return Run(name, there.job_id, "", already_ran=True)
+    checkpoint = None if fresh else resumable(name)
+    command = [str(layout.flink_home() / "bin/flink"), "run", "--detached"]
+    command += ["--parallelism", str(parallelism)] if parallelism else []
+    # CLAIM: Flink deletes that checkpoint once the job has newer ones.
+    command += ["--fromSavepoint", checkpoint.as_uri(), "--claimMode", "CLAIM"] if checkpoint else []
+    command += ["--python", str(script), "--pyFiles", str(package.make())]
+    variables = flink.environment() | dict(environment or {})
+    if parallelism:
+        variables["CROWDPULSE_PARALLELISM"] = str(parallelism)
+    deadline = time.monotonic() + wait_seconds
+    try:
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            env=variables,
+            cwd=ROOT,
+            timeout=wait_seconds,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise StackError(f"{name} was not submitted within {wait_seconds:.0f} s: is the machine overloaded?") from error
+    output = done.stdout + "\n" + done.stderr
+    found = re.search(r"JobID ([0-9a-f]{32})", output)
+    if done.returncode != 0 or not found:
+        if checkpoint and re.search(_STATE_DOES_NOT_FIT, output):
+            raise _changed(name, output)
+        raise StackError(f"{name} was not submitted: {_why_not_submitted(output)}")
+    run = Run(name, found[1], str(checkpoint or ""))
+    _remember(run)
+    _wait_until_it_works(run, deadline)
+    return run
+
+
+def _why_not_submitted(output: str) -> str:
+    """The telling lines of `flink run`: the Python traceback when there is one, else the innermost Java cause."""
+    log = f"\nMore in {layout.shown(layout.logs_dir())}/flink-*-client-*.log."
+    python = re.search(r"Traceback \(most recent call last\):\n(?:[ \t].*\n|\n)+(.+)", output)
+    if python and "py4j" not in python[1].lower():
+        return python[1].strip()[:800] + log
+    causes = re.findall(r"^\s*(?:: )?(?:Caused by: )(.+)", output, re.MULTILINE)
+    telling = [cause for cause in causes if "Python process exits with code" not in cause]
+    if telling:
+        return telling[-1].strip()[:800] + log
+    lines = [line for line in output.splitlines() if line.strip() and not line.lstrip().startswith("at ")]
+    return (" ".join(lines[-5:])[:800] or "Flink said nothing") + log
+
+
+def _changed(name: str, reason: str) -> StackError:
+    job = name.removeprefix(settings().prefix)
+    return StackError(
+        f"{name} was changed so that the state of its last run does not fit ({_telling(reason)}). "
+        f"`python -m stack submit {job} --fresh` starts it without that state: it reads its topics anew, and since "
+        "every document has a stable id nothing is doubled."
+    )
+
+
+def _telling(reason: str) -> str:
+    line = next((line for line in reason.splitlines() if re.search(_STATE_DOES_NOT_FIT, line)), reason)
+    return re.sub(r"^\s*(Caused by: )?([\w.]+(Exception|Error): )*", "", line).strip()[:300]
+
+
+def _remember(run: Run) -> None:
+    file = _record_file(run.name)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(asdict(run), indent=1))
+
+
+def _wait_until_it_works(run: Run, deadline: float) -> None:
+    while True:
+        detail = flink.rest(f"/jobs/{run.job_id}")
+        tasks: dict[str, int] = detail["status-counts"]
+        if detail["state"] == "FINISHED":
+            return
+        if detail["state"] == "RUNNING" and sum(tasks.values()) == tasks["RUNNING"] + tasks["FINISHED"]:
+            return
+        reason = root_cause(run.job_id) if detail["state"] in ("FAILED", "FAILING", "RESTARTING") else ""
+        if reason and run.resumed_from and re.search(_STATE_DOES_NOT_FIT, reason):
+            cancel(run.name)
+            raise _changed(run.name, reason)
+        if detail["state"] in ENDED:
+            raise StackError(f"{run.name} has {detail['state'].lower()}: {reason}")
+        if time.monotonic() > deadline:
+            raise StackError(f"{run.name} does not run: {reason or _what_it_waits_for(tasks)}")
+        time.sleep(0.25)
+
+
+def _what_it_waits_for(tasks: Mapping[str, int]) -> str:
+    overview = flink.rest("/overview")
+    if not overview["taskmanagers"]:
+        return "there is no TaskManager; `python -m stack up` brings it back."
+    if tasks["SCHEDULED"]:
+        return (
+            f"it waits for slots, {overview['slots-available']} of {overview['slots-total']} are free; cancel a job, "
+            "or set CROWDPULSE_TASK_SLOTS higher and start the stack anew."
+        )
+    waiting = {state.lower(): count for state, count in tasks.items() if count}
+    return f"its tasks are {waiting}; `python -m stack logs taskmanager` may say why."
+
+
+def wait(job_id: str, states: Collection[str] = ("FINISHED",), seconds: float = 300) -> str:
+    """Wait until a job is in one of `states`; returns that state.
+
+    Raises StackError with the innermost reason when it ends in another, or after `seconds`.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        now = state(job_id)
+        if now in states:
+            return now
+        if now in ENDED or now == "UNKNOWN":
+            raise StackError(f"Job {job_id} is {now} instead of {' or '.join(states)}: {_reason(job_id, now)}")
+        if time.monotonic() > deadline:
+            raise StackError(f"Job {job_id} is still {now} after {seconds:.0f} s. {_reason(job_id, now)}")
+        time.sleep(0.5)
+
+
+def _reason(job_id: str, now: str) -> str:
+    return "" if now == "UNKNOWN" else root_cause(job_id)
+
+
+def cancel(name: str, seconds: float = 60) -> bool:
+    """Cancel the running job of this name (with prefix) and wait for its end; its newest checkpoint is kept.
+
+    False when none runs. Raises StackError when it has not ended after `seconds`.
+    """
+    job = running(name)
+    if job is None:
+        return False
+    try:
+        answer = requests.patch(f"{flink.rest_url()}/jobs/{job.job_id}?mode=cancel", timeout=30)
+    except requests.RequestException as error:
+        raise StackError(f"Flink does not answer while {name} is cancelled: `python -m stack status`.") from error
+    if not answer.ok and state(job.job_id) not in ENDED:
+        raise StackError(f"Flink refuses to cancel {name}: {answer.text[:300]}")
+    wait(job.job_id, ENDED, seconds)
+    return True
