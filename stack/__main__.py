@@ -19,6 +19,7 @@ from stack.errors import StackError
 
 COLORS = {"running": "green", "RUNNING": "green", "FINISHED": "green", "died": "red", "FAILED": "red"}
 LOCK_SECONDS = 900
+WIDTH = 160  # of tables that go to a file or a pipe
 
 
 def parser() -> argparse.ArgumentParser:
@@ -212,7 +213,7 @@ def act(options: argparse.Namespace, console: Console) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Exit codes: 0 done, 1 a problem (a sentence says which), 130 interrupted."""
     options = parser().parse_args(arguments)
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else WIDTH)
     changes = options.command in {"up", "down", "submit", "cancel", "run", "stop"}
     try:
         with only_one(console) if changes else nullcontext():

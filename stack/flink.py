@@ -79,7 +79,6 @@ def config() -> dict[str, Any]:
     """Flink's configuration as flat keys, from the settings."""
     chosen = settings()
     found = java.for_flink()
-    rest = ports.port("flink-rest")
     logs = layout.logs_dir()
     return {
         **({"env.java.home": str(found.home)} if found else {}),
@@ -91,8 +90,8 @@ def config() -> dict[str, Any]:
         # Addresses: everything on this machine only, every port known before the start.
         "rest.address": ports.HOST,
         "rest.bind-address": ports.HOST,
-        "rest.port": rest,
-        "rest.bind-port": str(rest),
+        # No rest.bind-port: the SQL client's own little server would take it too.
+        "rest.port": ports.port("flink-rest"),
         "jobmanager.rpc.address": ports.HOST,
         "jobmanager.rpc.port": ports.port("jobmanager-rpc"),
         "jobmanager.bind-host": ports.HOST,
@@ -219,6 +218,9 @@ def _start(name: str, script: str, *arguments: str, identity: str = "") -> None:
         [layout.flink_home() / "bin" / script, "start-foreground", *arguments],
         log=log.with_suffix(".out"),
         environment=environment(),
+        # Python workers import from their working directory first: it must not be the checkout, whose code may be newer
+        # than what was shipped with the job.
+        directory=layout.tmp_dir(),
         identity=identity,
     )
 

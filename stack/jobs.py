@@ -23,10 +23,13 @@ from stack.errors import StackError
 ENDED = frozenset({"FINISHED", "CANCELED", "FAILED"})
 SUBMIT_SECONDS = 180
 
-_STATE_DOES_NOT_FIT = (
-    r"is not available in the new program|allowNonRestoredState|StateMigrationException|state is incompatible"
-    r"|new (key|state) serializer .*incompatible|max(imum)? parallelism"
-)
+# How Flink says that a job's state cannot be restored, and what that means.
+_STATE_DOES_NOT_FIT = {
+    r"is not available in the new program|allowNonRestoredState": "a step of it is gone",
+    r"new key serializer": "a key has other columns or types",
+    r"StateMigrationException|state is incompatible|new state serializer": "a stored row has other columns or types",
+    r"max(imum)? parallelism": "it ran with another maximum parallelism",
+}
 
 
 @dataclass(frozen=True)
@@ -113,12 +116,11 @@ def _record_file(name: str) -> Path:
 
 def resumable(name: str) -> Path | None:
     """The checkpoint from which a job of this name (with prefix) would be resumed, or None."""
-    try:
-        last = json.loads(_record_file(name).read_text())
-    except FileNotFoundError:
+    last = _last_run(name)
+    if last is None:
         return None
-    before = Path(last["resumed_from"]) if last["resumed_from"] else None
-    return latest_checkpoint(last["job_id"]) or (before if before and (before / "_metadata").exists() else None)
+    before = Path(last.resumed_from) if last.resumed_from else None
+    return latest_checkpoint(last.job_id) or (before if before and (before / "_metadata").exists() else None)
 
 
 def submit(
@@ -189,8 +191,8 @@ def submit_script(
     output = done.stdout + "\n" + done.stderr
     found = re.search(r"JobID ([0-9a-f]{32})", output)
     if done.returncode != 0 or not found:
-        if checkpoint and re.search(_STATE_DOES_NOT_FIT, output):
-            raise _changed(name, output)
+        if checkpoint and _misfit(output):
+            raise _changed(name, _misfit(output))
         raise StackError(f"{name} was not submitted: {_why_not_submitted(output)}")
     run = Run(name, found[1], str(checkpoint or ""))
     _remember(run)
@@ -203,7 +205,7 @@ def _why_not_submitted(output: str) -> str:
     log = f"\nMore in {layout.shown(layout.logs_dir())}/flink-*-client-*.log."
     python = re.search(r"Traceback \(most recent call last\):\n(?:[ \t].*\n|\n)+(.+)", output)
     if python and "py4j" not in python[1].lower():
-        return python[1].strip()[:800] + log
+        return str(python[1]).strip()[:800] + log
     causes = re.findall(r"^\s*(?:: )?(?:Caused by: )(.+)", output, re.MULTILINE)
     telling = [cause for cause in causes if "Python process exits with code" not in cause]
     if telling:
@@ -215,18 +217,29 @@ def _why_not_submitted(output: str) -> str:
 def _changed(name: str, reason: str) -> StackError:
     job = name.removeprefix(settings().prefix)
     return StackError(
-        f"{name} was changed so that the state of its last run does not fit ({_telling(reason)}). "
+        f"{name} was changed so that the state of its last run does not fit ({reason}). "
         f"`python -m stack submit {job} --fresh` starts it without that state: it reads its topics anew, and since "
         "every document has a stable id nothing is doubled."
     )
 
 
-def _telling(reason: str) -> str:
-    line = next((line for line in reason.splitlines() if re.search(_STATE_DOES_NOT_FIT, line)), reason)
-    return re.sub(r"^\s*(Caused by: )?([\w.]+(Exception|Error): )*", "", line).strip()[:300]
+def _misfit(output: str) -> str:
+    """Why the state of the last run does not fit, in words; empty when the failure is another one."""
+    return next((said for pattern, said in _STATE_DOES_NOT_FIT.items() if re.search(pattern, output)), "")
+
+
+def _last_run(name: str) -> Run | None:
+    try:
+        return Run(**json.loads(_record_file(name).read_text()))
+    except FileNotFoundError:
+        return None
 
 
 def _remember(run: Run) -> None:
+    """Write the record of a run; what is left of the checkpoints before the last run's is of no more use."""
+    before = _last_run(run.name)
+    if before and before.resumed_from and before.resumed_from != run.resumed_from:
+        layout.remove(Path(before.resumed_from).parent)
     file = _record_file(run.name)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(asdict(run), indent=1))
@@ -241,13 +254,16 @@ def _wait_until_it_works(run: Run, deadline: float) -> None:
         if detail["state"] == "RUNNING" and sum(tasks.values()) == tasks["RUNNING"] + tasks["FINISHED"]:
             return
         reason = root_cause(run.job_id) if detail["state"] in ("FAILED", "FAILING", "RESTARTING") else ""
-        if reason and run.resumed_from and re.search(_STATE_DOES_NOT_FIT, reason):
+        if run.resumed_from and _misfit(reason):
             cancel(run.name)
-            raise _changed(run.name, reason)
+            raise _changed(run.name, _misfit(reason))
         if detail["state"] in ENDED:
             raise StackError(f"{run.name} has {detail['state'].lower()}: {reason}")
         if time.monotonic() > deadline:
-            raise StackError(f"{run.name} does not run: {reason or _what_it_waits_for(tasks)}")
+            raise StackError(
+                f"{run.name} does not run: {reason or _what_it_waits_for(tasks)} "
+                "It stays on the cluster: `python -m stack jobs` shows it, `cancel` ends it."
+            )
         time.sleep(0.25)
 
 
@@ -255,7 +271,7 @@ def _what_it_waits_for(tasks: Mapping[str, int]) -> str:
     overview = flink.rest("/overview")
     if not overview["taskmanagers"]:
         return "there is no TaskManager; `python -m stack up` brings it back."
-    if tasks["SCHEDULED"]:
+    if tasks["CREATED"] or tasks["SCHEDULED"]:
         return (
             f"it waits for slots, {overview['slots-available']} of {overview['slots-total']} are free; cancel a job, "
             "or set CROWDPULSE_TASK_SLOTS higher and start the stack anew."
