@@ -9,7 +9,6 @@ CREATE TABLE late_events (
     record_value BYTES,
     event_time TIMESTAMP_LTZ(3),
     `watermark` TIMESTAMP_LTZ(3),
-    late_for STRING,
     job STRING,
     error STRING METADATA FROM 'value.error' VIRTUAL,
     error_detail STRING METADATA FROM 'value.error-detail' VIRTUAL,

@@ -10,7 +10,6 @@ CREATE TABLE late_events_index (
     event_time TIMESTAMP_LTZ(3),
     `watermark` TIMESTAMP_LTZ(3),
     late_seconds INT,
-    late_for STRING,
     job STRING,
     PRIMARY KEY (topic, `partition`, `offset`) NOT ENFORCED
 ) WITH (

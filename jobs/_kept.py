@@ -34,12 +34,8 @@ def unusable(records: Table, job: str) -> Table:
     )
 
 
-def too_late(records: Table, job: str, windows: dict[str, int]) -> Table:
-    """Good records that are late for at least one tumbling window, as rows of `late_events`.
-
-    `windows`: the minutes of each window by the name of the table that it fills.
-    """
-    late_for = ", ".join(f"CASE WHEN NOT ({on_time(minutes)}) THEN '{table}' END" for table, minutes in windows.items())
+def too_late(records: Table, job: str, minutes: int) -> Table:
+    """Good records that came after their tumbling window of this many minutes had closed, as rows of `late_events`."""
     return sql(
         f"""
         SELECT
@@ -51,10 +47,9 @@ def too_late(records: Table, job: str, windows: dict[str, int]) -> Table:
             record_value,
             CAST(event_time AS TIMESTAMP_LTZ(3)) AS event_time,
             CURRENT_WATERMARK(event_time) AS `watermark`,
-            CONCAT_WS(',', {late_for}) AS late_for,
             '{job}' AS job
         FROM {{records}}
-        WHERE problem IS NULL AND NOT ({on_time(min(windows.values()))})
+        WHERE problem IS NULL AND NOT ({on_time(minutes)})
         """,
         records=records,
     )

@@ -72,7 +72,6 @@ def late_events_index(events: Table) -> Table:
             event_time,
             `watermark`,
             TIMESTAMPDIFF(SECOND, event_time, `watermark`) AS late_seconds,
-            late_for,
             job
         FROM {{events}}
         WHERE error IS NULL

@@ -67,7 +67,7 @@ def parse(message: bytes) -> KeptRecord | None:
             partition=int(fields["partition"]),
             offset=int(fields["offset"]),
             kept_at=kept_at if kept_at.tzinfo else kept_at.replace(tzinfo=UTC),
-            reason=fields.get("reason") or f"late for {fields['late_for']}",
+            reason=fields.get("reason") or f"late in {fields['job']}",
             detail=fields.get("detail") or "",
             key=_decoded(fields.get("record_key")),
             value=_decoded(fields.get("record_value")),

@@ -3,23 +3,22 @@
 - `wiki_edits`: one document per edit. Its id is the wiki and the new revision, so an edit that is told twice is one
   document, without any state.
 - `wiki_activity`: one document per wiki, minute and bots or people, of all types of events.
-- `wiki_bots`: one document per bot and ten minutes.
+- `wiki_bots`: one document per bot and ten minutes, made of the same minutes.
 
-Time is `meta.dt`. In the windows an event counts once; one too late for its window goes to `late_events`, a record that
-cannot be used to `dead_letters`. The state is what the open windows hold.
+Time is `meta.dt`. In the windows an event counts once; one too late for its minute counts in none and goes to
+`late_events`, a record that cannot be used to `dead_letters`. The state is what the open windows hold.
 """
 
 from __future__ import annotations
 
 from pyflink.table import Table
+from pyflink.table.expressions import col
 
 from jobs._kept import on_time, too_late, unusable
 from jobs._tables import insert, sql, table_environment
 from settings import settings
 
 JOB = "wiki_edits"
-ACTIVITY_MINUTES = 1
-BOTS_MINUTES = 10
 
 # The language is the first label of a project's host; `www.wikidata.org`, `commons.wikimedia.org`, `test.wikipedia.org`
 # and their like are wikis of no one language.
@@ -37,30 +36,31 @@ IP_ADDRESS = r"^(\d{1,3}(\.\d{1,3}){3}|[0-9A-Fa-f]{0,4}(:[0-9A-Fa-f]{0,4}){2,7})
 TEMPORARY_ACCOUNT = r"^~\d{4}-"
 
 
+def language_of(domain: str) -> str:
+    """SQL: the language of the wiki at this host, null where it is of no one language."""
+    return f"CASE WHEN {domain} LIKE 'simple.%' THEN 'en' ELSE REGEXP_EXTRACT({domain}, '{LANGUAGE_HOST}', 1) END"
+
+
+def country_of(domain: str) -> str:
+    """SQL: the country (ISO 3166 where the language has a well-known one) that stands for the language on a map."""
+    # A map and not a CASE: Flink inlines the language's expression at each place where it is used.
+    countries = ", ".join(f"'{language}', '{country}'" for language, country in COUNTRIES.items())
+    return f"COALESCE(MAP[{countries}][{language_of(domain)}], UPPER({language_of(domain)}))"
+
+
 def usable_changes(records: Table, languages: str = "") -> Table:
-    """Good events, named and completed; `languages` (`en,de`) keeps only wikis of these, empty keeps all."""
-    countries = " ".join(f"WHEN '{language}' THEN '{country}'" for language, country in COUNTRIES.items())
+    """Good events; `languages` (`en,de`) keeps only the wikis of these, empty keeps all."""
     chosen = ", ".join(f"'{language}'" for language in languages.split(","))
     return sql(
         f"""
         SELECT
             *,
-            `length`.`new` - bytes_before AS bytes_changed,
-            CASE `language` {countries} ELSE UPPER(`language`) END AS country
-        FROM (
-            SELECT
-                *,
-                `type` IN ('edit', 'new') AS is_edit,
-                COALESCE(bot, FALSE) AS is_bot,
-                CASE WHEN `type` = 'new' THEN COALESCE(`length`.`old`, 0) ELSE `length`.`old` END AS bytes_before,
-                CASE
-                    WHEN meta.domain LIKE 'simple.%' THEN 'en'
-                    ELSE REGEXP_EXTRACT(meta.domain, '{LANGUAGE_HOST}', 1)
-                END AS `language`
-            FROM {{records}}
-            WHERE problem IS NULL AND COALESCE(meta.domain, '') <> 'canary'
-        )
-        {f"WHERE `language` IN ({chosen})" if languages else ""}
+            `type` IN ('edit', 'new') AS is_edit,
+            COALESCE(bot, FALSE) AS is_bot,
+            CASE WHEN `type` = 'new' THEN COALESCE(`length`.`old`, 0) ELSE `length`.`old` END AS bytes_before
+        FROM {{records}}
+        WHERE problem IS NULL AND COALESCE(meta.domain, '') <> 'canary'
+        {f"AND {language_of('meta.domain')} IN ({chosen})" if languages else ""}
         """,
         records=records,
     )
@@ -79,8 +79,8 @@ def wiki_edits(changes: Table) -> Table:
             title,
             meta.uri AS url,
             meta.domain AS domain,
-            `language`,
-            country,
+            {language_of("meta.domain")} AS `language`,
+            {country_of("meta.domain")} AS country,
             namespace,
             `user` AS user_name,
             CASE
@@ -95,7 +95,7 @@ def wiki_edits(changes: Table) -> Table:
             `comment`,
             bytes_before,
             `length`.`new` AS bytes_after,
-            bytes_changed
+            `length`.`new` - bytes_before AS bytes_changed
         FROM {{changes}}
         WHERE is_edit
         """,
@@ -103,72 +103,79 @@ def wiki_edits(changes: Table) -> Table:
     )
 
 
-def once_per_window(changes: Table, minutes: int) -> Table:
-    """Events in tumbling windows, each once: a copy has the same time and so falls into the same window."""
+def once_per_minute(changes: Table) -> Table:
+    """Events in windows of a minute, each once: a copy has the same time and so falls into the same window."""
     return sql(
-        f"""
+        """
         SELECT *
         FROM (
             SELECT
                 *,
                 ROW_NUMBER() OVER (
-                    PARTITION BY window_start, window_end, wiki, event_key ORDER BY event_time
+                    PARTITION BY window_start, window_end, wiki, revision_id, event_id ORDER BY event_time
                 ) AS copy_number
-            FROM (
-                SELECT
-                    window_start, window_end, event_time, wiki, `language`, country, is_bot, is_edit, `type`, user_name,
-                    page, bytes_changed, event_key
-                FROM TABLE(TUMBLE(TABLE {{events}}, DESCRIPTOR(event_time), INTERVAL '{minutes}' MINUTE))
-            )
+            FROM TABLE(TUMBLE(TABLE {events}, DESCRIPTOR(event_time), INTERVAL '1' MINUTE))
         )
         WHERE copy_number = 1
         """,
         events=sql(
             f"""
             SELECT
-                event_time, wiki, `language`, country, is_bot, is_edit, `type`, `user` AS user_name,
-                title AS page, bytes_changed,
-                CASE WHEN is_edit THEN CAST(revision.`new` AS STRING) ELSE meta.id END AS event_key
+                event_time, wiki, meta.domain AS domain, `type`, is_edit, is_bot, `user` AS user_name, title,
+                `length`.`new` - bytes_before AS bytes_changed,
+                CASE WHEN is_edit THEN revision.`new` END AS revision_id,
+                CASE WHEN NOT is_edit THEN meta.id END AS event_id
             FROM {{changes}}
-            WHERE {on_time(minutes)}
+            WHERE {on_time(minutes=1)}
             """,
             changes=changes,
         ),
     )
 
 
-def wiki_activity(changes: Table) -> Table:
-    """Counts per wiki, minute and bots or people."""
+def wiki_activity(events: Table) -> Table:
+    """Counts per wiki, minute and bots or people, of events once per minute."""
     return sql(
-        """
-        SELECT
-            wiki,
-            is_bot,
-            window_start,
-            window_end,
-            MAX(`language`) AS `language`,
-            MAX(country) AS country,
-            COUNT(*) AS events,
-            COUNT(*) FILTER (WHERE `type` = 'edit') AS edits,
-            COUNT(*) FILTER (WHERE `type` = 'new') AS new_pages,
-            COUNT(*) FILTER (WHERE `type` = 'categorize') AS categorizations,
-            COUNT(*) FILTER (WHERE `type` = 'log') AS log_actions,
-            COUNT(*) FILTER (WHERE `type` NOT IN ('edit', 'new', 'categorize', 'log')) AS other_events,
-            COUNT(*) FILTER (WHERE is_edit AND bytes_changed = 0) AS edits_without_change,
-            COALESCE(SUM(bytes_changed) FILTER (WHERE is_edit AND bytes_changed > 0), 0) AS bytes_added,
-            COALESCE(-SUM(bytes_changed) FILTER (WHERE is_edit AND bytes_changed < 0), 0) AS bytes_removed,
-            COUNT(DISTINCT user_name) FILTER (WHERE is_edit) AS users,
-            COUNT(DISTINCT page) FILTER (WHERE is_edit) AS pages
-        FROM {events}
-        GROUP BY window_start, window_end, wiki, is_bot
+        f"""
+        SELECT *, {language_of("domain")} AS `language`, {country_of("domain")} AS country
+        FROM (
+            SELECT
+                wiki,
+                is_bot,
+                window_start,
+                window_end,
+                MAX(domain) AS domain,
+                COUNT(*) AS events,
+                COUNT(*) FILTER (WHERE `type` = 'edit') AS edits,
+                COUNT(*) FILTER (WHERE `type` = 'new') AS new_pages,
+                COUNT(*) FILTER (WHERE `type` = 'categorize') AS categorizations,
+                COUNT(*) FILTER (WHERE `type` = 'log') AS log_actions,
+                COUNT(*) FILTER (WHERE `type` NOT IN ('edit', 'new', 'categorize', 'log')) AS other_events,
+                COUNT(*) FILTER (WHERE is_edit AND bytes_changed = 0) AS edits_without_change,
+                COALESCE(SUM(bytes_changed) FILTER (WHERE is_edit AND bytes_changed > 0), 0) AS bytes_added,
+                COALESCE(-SUM(bytes_changed) FILTER (WHERE is_edit AND bytes_changed < 0), 0) AS bytes_removed,
+                COUNT(DISTINCT user_name) FILTER (WHERE is_edit) AS users,
+                COUNT(DISTINCT title) FILTER (WHERE is_edit) AS pages
+            FROM {{events}}
+            GROUP BY window_start, window_end, wiki, is_bot
+        )
         """,
-        events=once_per_window(changes, ACTIVITY_MINUTES),
+        events=events,
+    ).drop_columns(col("domain"))
+
+
+def wiki_bots(events: Table) -> Table:
+    """Counts per bot and ten minutes, with its share of all edits of that time, of events once per minute."""
+    edits = sql(
+        """
+        SELECT wiki, title, user_name, is_bot, window_start, window_end
+        FROM TABLE(TUMBLE(TABLE {minutes}, DESCRIPTOR(minute_time), INTERVAL '10' MINUTE))
+        """,
+        minutes=sql(
+            "SELECT window_time AS minute_time, wiki, title, user_name, is_bot FROM {events} WHERE is_edit",
+            events=events,
+        ),
     )
-
-
-def wiki_bots(changes: Table) -> Table:
-    """Counts per bot and ten minutes, with its share of all edits of that time."""
-    edits = once_per_window(changes.where(changes.is_edit), BOTS_MINUTES)
     return sql(
         """
         SELECT
@@ -184,7 +191,7 @@ def wiki_bots(changes: Table) -> Table:
             SELECT
                 window_start, window_end, user_name,
                 COUNT(*) AS edits,
-                COUNT(DISTINCT wiki || ' ' || page) AS pages,
+                COUNT(DISTINCT wiki || ' ' || title) AS pages,
                 COUNT(DISTINCT wiki) AS wikis
             FROM {edits}
             WHERE is_bot AND user_name IS NOT NULL
@@ -201,24 +208,26 @@ def wiki_bots(changes: Table) -> Table:
     )
 
 
+def outputs(records: Table, languages: str = "") -> dict[str, Table]:
+    """What the job writes: for each sink its rows."""
+    changes = usable_changes(records, languages)
+    events = once_per_minute(changes)
+    return {
+        "wiki_edits": wiki_edits(changes),
+        "wiki_activity": wiki_activity(events),
+        "wiki_bots": wiki_bots(events),
+        "late_events": too_late(changes, JOB, minutes=1),
+        "dead_letters": unusable(records, JOB),
+    }
+
+
 def main() -> None:
     t_env = table_environment(
         JOB,
         reads=["wiki_recentchange"],
-        writes=["wiki_edits", "wiki_activity", "wiki_bots", "dead_letters", "late_events"],
+        writes=["wiki_edits", "wiki_activity", "wiki_bots", "late_events", "dead_letters"],
     )
-    records = t_env.from_path("wiki_recentchange")
-    changes = usable_changes(records, settings().wiki_languages)
-    insert(
-        t_env,
-        {
-            "wiki_edits": wiki_edits(changes),
-            "wiki_activity": wiki_activity(changes),
-            "wiki_bots": wiki_bots(changes),
-            "late_events": too_late(changes, JOB, {"wiki_activity": ACTIVITY_MINUTES, "wiki_bots": BOTS_MINUTES}),
-            "dead_letters": unusable(records, JOB),
-        },
-    )
+    insert(t_env, outputs(t_env.from_path("wiki_recentchange"), settings().wiki_languages))
 
 
 if __name__ == "__main__":

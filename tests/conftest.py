@@ -17,6 +17,7 @@ from pyflink.table.expressions import col
 from pyflink.table.types import LocalZonedTimestampType
 
 from jobs._tables import ddl, sink_columns
+from stack import cluster
 
 Row = dict[str, Any]
 
@@ -92,6 +93,22 @@ def fits_sink(t_env: TableEnvironment) -> Callable[[str, Table], bool]:
             t_env.execute_sql(f"DROP TABLE {sink}")
 
     return fits
+
+
+@pytest.fixture(scope="session")
+def running_stack() -> Iterator[None]:
+    """The local stack: the one that runs already, or one for these tests."""
+    ran = all(state.healthy for state in cluster.states() if state.part)
+    cluster.up()
+    yield
+    if not ran:
+        cluster.down()
+
+
+@pytest.fixture(autouse=True)
+def _stack_for_stack_tests(request: pytest.FixtureRequest) -> None:
+    if request.node.get_closest_marker("stack"):
+        request.getfixturevalue("running_stack")
 
 
 def at(seconds: float) -> datetime:

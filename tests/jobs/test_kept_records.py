@@ -25,7 +25,7 @@ LETTER = {
 }  # fmt: skip
 LATE = {
     "topic": "wiki_recentchange", "partition": 2, "offset": 8, "record_time": at(100), "record_value": encoded(b"{}"),
-    "event_time": at(10), "watermark": at(95), "late_for": "wiki_activity", "job": "wiki_edits",
+    "event_time": at(10), "watermark": at(95), "job": "wiki_edits",
 }  # fmt: skip
 
 

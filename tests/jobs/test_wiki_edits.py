@@ -9,13 +9,11 @@ from typing import Any
 from pyflink.table import Table
 
 from jobs._kept import too_late, unusable
-from jobs.wiki_edits import usable_changes, wiki_activity, wiki_bots, wiki_edits
+from jobs.wiki_edits import once_per_minute, usable_changes, wiki_activity, wiki_bots, wiki_edits
 from tests.conftest import Row, at
 
 Given = Callable[..., Table]
 Rows = Callable[[Table], list[Row]]
-
-WINDOWS = {"wiki_activity": 1, "wiki_bots": 10}
 
 _offsets = count()
 
@@ -141,7 +139,7 @@ def test_a_minute_is_counted_per_wiki_and_by_bots_or_people(given: Given, rows: 
         )
     )
 
-    found = {(r["wiki"], r["is_bot"], r["window_start"]): r for r in rows(wiki_activity(changes))}
+    found = {(r["wiki"], r["is_bot"], r["window_start"]): r for r in rows(wiki_activity(once_per_minute(changes)))}
 
     assert set(found) == {
         ("enwiki", False, at(0)), ("enwiki", True, at(0)), ("dewiki", False, at(0)), ("enwiki", False, at(60)),
@@ -160,7 +158,7 @@ def test_an_event_told_twice_counts_once(given: Given, rows: Rows) -> None:
     same_number_elsewhere = change(3, revision__new=7, wiki="dewiki")
     changes = usable_changes(given("wiki_recentchange", edit, log, edit, other_id, log, same_number_elsewhere))
 
-    found = {row["wiki"]: row for row in rows(wiki_activity(changes))}
+    found = {row["wiki"]: row for row in rows(wiki_activity(once_per_minute(changes)))}
 
     assert (found["enwiki"]["edits"], found["enwiki"]["log_actions"], found["enwiki"]["bytes_added"]) == (1, 1, 10)
     assert found["dewiki"]["edits"] == 1
@@ -179,7 +177,7 @@ def test_a_bots_share_is_of_all_edits_of_its_ten_minutes(given: Given, rows: Row
         )
     )
 
-    found = sorted(rows(wiki_bots(changes)), key=lambda row: row["window_start"])
+    found = sorted(rows(wiki_bots(once_per_minute(changes))), key=lambda row: row["window_start"])
 
     assert found[0] == {
         "user_name": "Robot", "window_start": at(0), "window_end": at(600), "edits": 3, "pages": 2, "wikis": 2,
@@ -188,40 +186,33 @@ def test_a_bots_share_is_of_all_edits_of_its_ten_minutes(given: Given, rows: Row
     assert (found[1]["window_start"], found[1]["share_of_edits"]) == (at(600), 1.0)
 
 
-def test_what_is_too_late_for_its_window_is_kept_and_counted_in_no_window(given: Given, rows: Rows) -> None:
+def test_what_is_too_late_for_its_minute_is_kept_and_counted_in_no_window(given: Given, rows: Rows) -> None:
     changes = usable_changes(
         given(
             "wiki_recentchange",
-            change(0),
+            change(0, bot=True),
             change(69.998),  # the watermark, ten seconds behind, is a millisecond short of the minute's last one
             change(10, title="still on time"),
             change(69.999),  # … and reaches it: the minute is closed
-            change(20, title="late for its minute", revision__new=20),
-            change(700),  # … and that of the ten minutes
-            change(30, title="late for both", revision__new=30),
-            change(20, title="late for its minute", revision__new=20, meta__domain="canary"),  # nobody's event
+            change(20, title="late"),
+            change(65, title="behind the watermark's newest event, but its minute is open"),
+            change(20, title="late", meta__domain="canary"),  # nobody's event
         )
     )
 
-    late = rows(too_late(changes, "wiki_edits", WINDOWS))
-    first_minute = next(row for row in rows(wiki_activity(changes)) if row["window_start"] == at(0))
-    first_ten = next(row for row in rows(wiki_bots(usable_as_bots(changes))) if row["window_start"] == at(0))
+    late = rows(too_late(changes, "wiki_edits", minutes=1))
+    activity = rows(wiki_activity(once_per_minute(changes)))
+    (bot,) = rows(wiki_bots(once_per_minute(changes)))
 
-    assert [(row["event_time"], row["watermark"], row["late_for"]) for row in late] == [
-        (at(20), at(59.999), "wiki_activity"),
-        (at(30), at(690), "wiki_activity,wiki_bots"),
-    ]
+    assert [(row["event_time"], row["watermark"]) for row in late] == [(at(20), at(59.999))]
     assert late[0] | {"topic": "wiki_recentchange", "job": "wiki_edits", "record_value": b"{}"} == late[0]
-    assert first_minute["edits"] == 2
-    assert first_ten["edits"] == 5
-    assert len(rows(wiki_edits(changes))) == 7  # the index has no window: late edits are documents like others
-
-
-def usable_as_bots(changes: Table) -> Table:
-    """The same changes, all made by one bot."""
-    names = changes.get_schema().get_field_names()
-    columns = [{"is_bot": "TRUE AS is_bot", "user": "'Robot' AS `user`"}.get(name, f"`{name}`") for name in names]
-    return changes._t_env.sql_query(f"SELECT {', '.join(columns)} FROM {changes}")
+    assert sorted((row["window_start"], row["is_bot"], row["edits"]) for row in activity) == [
+        (at(0), False, 1),
+        (at(0), True, 1),
+        (at(60), False, 3),
+    ]
+    assert bot["all_edits"] == 5
+    assert len(rows(wiki_edits(changes))) == 6  # the index has no window: late edits are documents like others
 
 
 def test_a_record_with_a_problem_is_a_dead_letter_and_nothing_else(given: Given, rows: Rows) -> None:
@@ -247,7 +238,7 @@ def test_bad_times_do_not_move_the_watermark(given: Given, rows: Rows) -> None:
     unreadable = {"error": "not_json", "record_time": at(9000)}
     changes = usable_changes(given("wiki_recentchange", change(0), ahead, unreadable, change(1)))
 
-    assert rows(too_late(changes, "wiki_edits", WINDOWS)) == []
+    assert rows(too_late(changes, "wiki_edits", minutes=1)) == []
 
 
 def test_a_language_filter_keeps_these_languages_only(given: Given, rows: Rows) -> None:
@@ -267,7 +258,7 @@ def test_the_columns_of_each_output_are_the_sinks(given: Given, fits_sink: Calla
     changes = usable_changes(records)
 
     assert fits_sink("wiki_edits", wiki_edits(changes))
-    assert fits_sink("wiki_activity", wiki_activity(changes))
-    assert fits_sink("wiki_bots", wiki_bots(changes))
-    assert fits_sink("late_events", too_late(changes, "wiki_edits", WINDOWS))
+    assert fits_sink("wiki_activity", wiki_activity(once_per_minute(changes)))
+    assert fits_sink("wiki_bots", wiki_bots(once_per_minute(changes)))
+    assert fits_sink("late_events", too_late(changes, "wiki_edits", minutes=1))
     assert fits_sink("dead_letters", unusable(records, "wiki_edits"))

@@ -1,0 +1,132 @@
+"""What the end-to-end tests share: a run of its own on the real stack, under a prefix of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from elasticsearch import Elasticsearch
+from elasticsearch.helpers import scan
+from kafka import KafkaProducer
+
+from settings import ROOT, settings
+from stack import elasticsearch, flink, jobs, kafka
+
+Document = dict[str, Any]
+
+
+class Pipeline:
+    """Topics, jobs and indices under one prefix."""
+
+    def __init__(self, prefix: str) -> None:
+        self.prefix = prefix
+        self.environment = {"CROWDPULSE_PREFIX": prefix, "CROWDPULSE_PORT_BASE": str(settings().port_base)}
+        self.elasticsearch = Elasticsearch(settings().elasticsearch_hosts, request_timeout=30)
+
+    def produce(self, topic: str, records: Iterable[tuple[bytes | None, bytes | None]]) -> list[tuple[int, int]]:
+        """Send (key, value) records; returns partition and offset of each."""
+        producer = KafkaProducer(
+            bootstrap_servers=settings().kafka_bootstrap_servers, max_request_size=4 << 20, linger_ms=20
+        )
+        sent = [producer.send(self.prefix + topic, key=key, value=value) for key, value in records]
+        places = [future.get(timeout=60) for future in sent]
+        producer.close()
+        return [(place.partition, place.offset) for place in places]
+
+    def python(self, *arguments: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        """Run `python -m …` as a user does, with this prefix; its exit code is the caller's to check."""
+        return subprocess.run(
+            [sys.executable, "-m", *arguments],
+            cwd=ROOT,
+            env={**os.environ, **self.environment, **(environment or {})},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    def run(self, job: str) -> None:
+        """Run a job over what its topics hold now, to the end."""
+        run = jobs.submit(
+            job,
+            prefix=self.prefix,
+            fresh=True,
+            environment=self.environment | {"CROWDPULSE_BOUNDED_MODE": "latest-offset"},
+        )
+        jobs.wait(run.job_id, seconds=180)
+
+    def start(self, job: str) -> str:
+        """Start a job that goes on; returns its id."""
+        return jobs.submit(job, prefix=self.prefix, fresh=True, environment=self.environment).job_id
+
+    def count(self, index: str) -> int:
+        """How many documents an index holds, 0 where there is none."""
+        self.elasticsearch.options(ignore_status=404).indices.refresh(index=self.prefix + index)
+        found = self.elasticsearch.count(index=self.prefix + index, ignore_unavailable=True)
+        return int(found["count"])
+
+    def documents(self, index: str) -> dict[str, Document]:
+        """All documents of an index by id."""
+        self.elasticsearch.indices.refresh(index=self.prefix + index)
+        hits = scan(self.elasticsearch, index=self.prefix + index, query={"query": {"match_all": {}}})
+        return {hit["_id"]: hit["_source"] for hit in hits}
+
+    def wait_for(self, what: str, holds: Callable[[], bool], seconds: float = 90) -> None:
+        """Wait until `holds()`; fails with `what` when it does not within that time."""
+        deadline = time.monotonic() + seconds
+        while not holds():
+            assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+            time.sleep(0.5)
+
+    def close(self) -> None:
+        for job in jobs.listed():
+            if job.name.startswith(self.prefix) and job.state not in jobs.ENDED:
+                jobs.cancel(job.name)
+        self.elasticsearch.options(ignore_status=404).indices.delete(index=f"{self.prefix}*")
+        self.elasticsearch.close()
+        kafka.delete_topics(self.prefix)
+
+
+@pytest.fixture
+def pipeline(running_stack: None) -> Iterator[Pipeline]:
+    """A run of its own: topics made, and all of it removed afterwards."""
+    run = Pipeline(f"test-{uuid.uuid4().hex[:8]}.")
+    kafka.create_topics(run.prefix)
+    elasticsearch.put_templates()
+    yield run
+    run.close()
+
+
+@pytest.fixture
+def synthetic(tmp_path: Path) -> Callable[..., list[Document]]:
+    """`synthetic(limit, …options)`: generated events of recentchange."""
+
+    def events(limit: int, *options: str) -> list[Document]:
+        file = tmp_path / f"synthetic-{limit}.jsonl"
+        command = ["producers.wikimedia", "--synthetic", "--limit", str(limit), "--output", str(file), *options]
+        subprocess.run([sys.executable, "-m", *command], cwd=ROOT, check=True, capture_output=True, timeout=120)
+        return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+
+    return events
+
+
+def restarts(job_id: str) -> int:
+    """How often Flink has restarted a job."""
+    (metric,) = flink.rest(f"/jobs/{job_id}/metrics?get=numRestarts")
+    return int(metric["value"])
+
+
+def key_of(event: Document) -> bytes:
+    return f"{event['wiki']}:{event['title']}".encode()
+
+
+def as_record(event: Document) -> tuple[bytes, bytes]:
+    return key_of(event), json.dumps(event, ensure_ascii=False).encode()
