@@ -6,6 +6,7 @@
 - stack.kafka, stack.elasticsearch, stack.flink, stack.moto: `start`, `stop`, `health` of one part, and its own things
 - stack.jobs: `submit`, `cancel`, `state` of Flink jobs
 - stack.processes: background processes with an identity; `run` starts one that `status` and `down` know
+- stack.sql: the SQL client
 - stack.maven, stack.java, stack.preflight, stack.ports, stack.layout, stack.package: what the others need
 
 Every problem is a `stack.errors.StackError` whose text says what to do.

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from settings import settings
-from stack import cluster, jobs, layout, package, processes
+from stack import cluster, jobs, layout, package, processes, sql
 from stack.errors import StackError
 
 COLORS = {"running": "green", "RUNNING": "green", "FINISHED": "green", "died": "red", "FAILED": "red"}
@@ -33,6 +33,8 @@ def parser() -> argparse.ArgumentParser:
 
     up = commands.add_parser("up", help="start what does not run, wait until it is healthy, make topics and templates")
     up.add_argument("--skip-build", action="store_true", help="take the connector jars as they are, even if outdated")
+    parts = [part.name for part in cluster.parts()]
+    up.add_argument("--only", nargs="+", choices=parts, default=[], metavar="PART", help=f"of {', '.join(parts)}")
 
     commands.add_parser("status", help="show each part with its state; the exit code is 1 unless all are healthy")
 
@@ -53,6 +55,10 @@ def parser() -> argparse.ArgumentParser:
 
     cancel = commands.add_parser("cancel", help="end a job; its last checkpoint is kept")
     cancel.add_argument("jobs", nargs="+", metavar="JOB", help="as given to submit")
+
+    query = commands.add_parser("sql", help="open the Flink SQL client with every table of connectors/*.sql declared")
+    query.add_argument("--live", action="store_true", help="queries go on and show each change (default: until now)")
+    query.add_argument("-f", "--file", help="run the statements of a file instead of asking for them")
 
     commands.add_parser("package", help="write .stack/crowdpulse.zip, the code for `flink run -pyfs`")
 
@@ -188,7 +194,7 @@ def act(options: argparse.Namespace, console: Console) -> int:
     """Do what the command line says; returns the exit code."""
     match options.command:
         case "up":
-            cluster.up(console, build=not options.skip_build)
+            cluster.up(console, build=not options.skip_build, only=options.only)
         case "status":
             return show_status(console)
         case "down":
@@ -201,6 +207,8 @@ def act(options: argparse.Namespace, console: Console) -> int:
             return show_jobs(console)
         case "cancel":
             return cancel_jobs(console, options.jobs)
+        case "sql":
+            sql.client(options.live, options.file)
         case "package":
             console.print(f"Wrote {layout.shown(package.make())} ({len(package.files())} files).")
         case "run":

@@ -161,11 +161,20 @@ def up(console: Console | None = None, *, build: bool = True, only: Sequence[str
         console.print("The stack is already up.")
 
 
+def _say_where_data_is(console: Console) -> None:
+    if elasticsearch.is_outside():
+        console.print(
+            f"Elasticsearch runs as the user {elasticsearch.USER}, who cannot enter {layout.state_dir()}: it keeps its "
+            f"data in {elasticsearch.base_dir()} (`python -m stack down --data` deletes it)."
+        )
+
+
 def _prepare(console: Console, names: set[str]) -> None:
     if kafka.NAME in names:
         for sentence in kafka.create_topics():
             console.print(sentence, highlight=False)
     if elasticsearch.NAME in names:
+        _say_where_data_is(console)
         put = elasticsearch.put_templates()
         console.print(f"Index templates: {len(put)}.", highlight=False)
     if moto.NAME in names:

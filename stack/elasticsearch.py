@@ -124,16 +124,24 @@ def base_dir(name: str = NAME) -> Path:
     return foreign if foreign.is_dir() else layout.data_dir(name)
 
 
+def is_outside(name: str = NAME) -> bool:
+    """Whether the node's files are in /var/tmp, since its user cannot enter the checkout."""
+    return base_dir(name) == layout.foreign_dir(name)
+
+
 def _make_base(name: str) -> Path:
     base = base_dir(name)
     base.mkdir(parents=True, exist_ok=True)
     owner = user()
-    if owner:
+    if base == layout.foreign_dir(name):
+        if base.owner() != owner:
+            raise StackError(f"{base}, where Elasticsearch keeps its data, belongs to {base.owner()}: move it away.")
+    elif owner:
         shutil.chown(base, owner, owner)
         if not _allowed("-w", base):
             base.rmdir()
             base = layout.foreign_dir(name)
-            base.mkdir(mode=0o700, parents=True, exist_ok=True)
+            base.mkdir(mode=0o700, parents=True)
             shutil.chown(base, owner, owner)
     return base
 

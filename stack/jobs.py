@@ -209,7 +209,7 @@ def _why_not_submitted(output: str) -> str:
     causes = re.findall(r"^\s*(?:: )?(?:Caused by: )(.+)", output, re.MULTILINE)
     telling = [cause for cause in causes if "Python process exits with code" not in cause]
     if telling:
-        return telling[-1].strip()[:800] + log
+        return str(telling[-1]).strip()[:800] + log
     lines = [line for line in output.splitlines() if line.strip() and not line.lstrip().startswith("at ")]
     return (" ".join(lines[-5:])[:800] or "Flink said nothing") + log
 
