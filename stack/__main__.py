@@ -140,7 +140,9 @@ def show_jobs(console: Console) -> int:
     for job in found:
         since = datetime.fromtimestamp(job.started, UTC).strftime("%Y-%m-%d %H:%M:%S")
         color = COLORS.get(job.state, "yellow")
-        table.add_row(job.name, f"[{color}]{job.state}[/]", since, f"{job.seconds:,.0f} s", job.job_id)
+        table.add_row(
+            " ".join(job.name.split())[:60], f"[{color}]{job.state}[/]", since, f"{job.seconds:,.0f} s", job.job_id
+        )
     console.print(table)
     return 0
 

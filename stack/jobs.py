@@ -54,7 +54,7 @@ class Job:
 
 
 def known_jobs() -> list[str]:
-    """Names of the job files: those of jobs/ that call `main()` when run and are no helpers."""
+    """Names of the job files: those of jobs/ that make a table environment."""
     return sorted(
         file.stem
         for file in (ROOT / "jobs").glob("[a-z]*.py")
@@ -138,12 +138,11 @@ def submit(
     Resumes from the newest kept checkpoint of the last run of that name unless `fresh`. A job of that name that has
     not ended is left alone. Raises StackError with the innermost reason when the job does not come to run.
     """
-    script = ROOT / "jobs" / f"{job}.py"
-    if job.startswith("_") or not script.is_file():
+    if job not in known_jobs():
         raise StackError(f"There is no job {job}. Jobs: {', '.join(known_jobs())}.")
     prefix = settings().prefix if prefix is None else prefix
     return submit_script(
-        script,
+        ROOT / "jobs" / f"{job}.py",
         name=prefix + job,
         fresh=fresh,
         parallelism=parallelism,
@@ -206,7 +205,7 @@ def _why_not_submitted(output: str) -> str:
     python = re.search(r"Traceback \(most recent call last\):\n(?:[ \t].*\n|\n)+(.+)", output)
     if python and "py4j" not in python[1].lower():
         return str(python[1]).strip()[:800] + log
-    causes = re.findall(r"^\s*(?:: )?(?:Caused by: )(.+)", output, re.MULTILINE)
+    causes = re.findall(r"^(?:\s*Caused by)?: (.+)", output, re.MULTILINE)  # py4j begins a Java error with ": "
     telling = [cause for cause in causes if "Python process exits with code" not in cause]
     if telling:
         return str(telling[-1]).strip()[:800] + log

@@ -201,15 +201,13 @@ def stop(name: str, timeout_seconds: float = 30) -> bool:
     if _leader_runs(entry):
         _signal([entry.pid], signal.SIGTERM)
         _wait(lambda: not _leader_runs(entry), timeout_seconds)
-    # What the leader left behind, or did not end itself.
-    if _members(entry) and not _wait(lambda: not _members(entry), 2):
-        _signal(_members(entry), signal.SIGTERM)
-        if not _wait(lambda: not _members(entry), 5):
-            _signal(_members(entry), signal.SIGKILL)
-            if not _wait(lambda: not _members(entry), 10):
-                raise StackError(
-                    f"{name} (pids {_members(entry)}) does not end, not even by SIGKILL: is its disk stuck?"
-                )
+    if not _leader_runs(entry) and not _wait(lambda: not _members(entry), 1):
+        _signal(_members(entry), signal.SIGTERM)  # what the leader left behind
+        _wait(lambda: not _members(entry), 5)
+    if _members(entry):
+        _signal(_members(entry), signal.SIGKILL)
+        if not _wait(lambda: not _members(entry), 10):
+            raise StackError(f"{name} (pids {_members(entry)}) does not end, not even by SIGKILL: is its disk stuck?")
     _record_file(name).unlink(missing_ok=True)
     return had_run
 
