@@ -1,4 +1,4 @@
--- One document per wiki, minute and bots or people: what happened there. Key: wiki, is_bot, window_start.
+-- One document per wiki, minute and bots or people: what happened there. Key: wiki, is_bot, window_start, window_end.
 -- Written by jobs/wiki_edits.py when the minute is over. `events` is the sum of the five counts by type; `users`, `pages`,
 -- bytes and `edits_without_change` (as many bytes after as before) speak of edits and new pages.
 CREATE TABLE wiki_activity (
@@ -19,7 +19,7 @@ CREATE TABLE wiki_activity (
     bytes_removed BIGINT,
     users BIGINT,
     pages BIGINT,
-    PRIMARY KEY (wiki, is_bot, window_start) NOT ENFORCED
+    PRIMARY KEY (wiki, is_bot, window_start, window_end) NOT ENFORCED
 ) WITH (
     'connector' = 'elasticsearch',
     'hosts' = '${ELASTICSEARCH_HOSTS}',

@@ -1,4 +1,5 @@
--- One document per bot and ten minutes. Key: user_name, window_start. Written by jobs/wiki_edits.py when the window is over.
+-- One document per bot and ten minutes. Key: user_name, window_start, window_end.
+-- Written by jobs/wiki_edits.py when the window is over.
 -- `share_of_edits`: this bot's part of all edits and new pages of the window, by bots and people on all wikis, 0 to 1.
 CREATE TABLE wiki_bots (
     user_name STRING,
@@ -9,7 +10,7 @@ CREATE TABLE wiki_bots (
     wikis BIGINT,
     all_edits BIGINT,
     share_of_edits DOUBLE,
-    PRIMARY KEY (user_name, window_start) NOT ENFORCED
+    PRIMARY KEY (user_name, window_start, window_end) NOT ENFORCED
 ) WITH (
     'connector' = 'elasticsearch',
     'hosts' = '${ELASTICSEARCH_HOSTS}',
