@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from settings import settings
-from stack import elasticsearch, flink, kafka, layout, maven, moto, package, ports, preflight, processes
+from stack import elasticsearch, flink, jobs, kafka, layout, maven, moto, package, ports, preflight, processes
 from stack.errors import StackError
 from stack.preflight import MEGABYTE
 
@@ -155,6 +155,7 @@ def up(console: Console | None = None, *, build: bool = True, only: Sequence[str
         part.start()
     _wait_for(wanted, console)
     _prepare(console, {part.name for part in wanted})
+    _say_what_can_be_resumed(console)
     if missing:
         console.print(f"The stack is up after {time.monotonic() - began:.0f} s. Web page of Flink: {flink.rest_url()}")
     else:
@@ -167,6 +168,16 @@ def _say_where_data_is(console: Console) -> None:
             f"Elasticsearch runs as the user {elasticsearch.USER}, who cannot enter {layout.state_dir()}: it keeps its "
             f"data in {elasticsearch.base_dir()} (`python -m stack down --data` deletes it)."
         )
+
+
+def _say_what_can_be_resumed(console: Console) -> None:
+    """Jobs do not survive the JobManager, their checkpoints do."""
+    if not processes.pid(flink.JOBMANAGER):
+        return
+    waiting = [job for job in jobs.known_jobs() if jobs.resumable(settings().prefix + job)]
+    waiting = [job for job in waiting if not jobs.running(settings().prefix + job)]
+    if waiting:
+        console.print(f"Resumed from their last checkpoint by `python -m stack submit {' '.join(waiting)}`.")
 
 
 def _prepare(console: Console, names: set[str]) -> None:

@@ -95,11 +95,16 @@ def test_topics_are_made_as_declared_and_kept_so(prefix: str) -> None:
     try:
         described = {topic["name"]: len(topic["partitions"]) for topic in admin.describe_topics()}
         assert {prefix + topic.name: topic.partitions for topic in kafka.topics()}.items() <= described.items()
-        changed = ConfigResource("topic", f"{prefix}dead_letters", {"max.message.bytes": "1000"})
-        admin.alter_configs([changed])
+        topic = f"{prefix}dead_letters"
+        admin.alter_configs([ConfigResource("topic", topic, {"max.message.bytes": "1000"})])
+        while True:  # the broker answers before it has applied it; pytest's timeout bounds this
+            config = admin.describe_configs([ConfigResource("topic", topic)])["topic"][topic]
+            if config["max.message.bytes"]["value"] == "1000":
+                break
+            time.sleep(0.1)
     finally:
         admin.close()
-    assert kafka.create_topics(prefix) == [f"Changed topic {prefix}dead_letters: max.message.bytes=8388608."]
+    assert kafka.create_topics(prefix) == [f"Changed topic {topic}: max.message.bytes=8388608."]
 
 
 def test_an_index_gets_the_template_of_its_name_whatever_its_prefix() -> None:
