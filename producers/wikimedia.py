@@ -1,0 +1,536 @@
+"""Wikimedia EventStreams -> Kafka: live over SSE, from a recorded file, or generated; each stream to its own topic.
+
+    python -m producers.wikimedia                                  the public stream recentchange, live
+    python -m producers.wikimedia --stream recentchange --stream revision-create --since 2026-01-31T12:00:00Z
+    python -m producers.wikimedia --file recorded.raw --rate 100    a recording, 100 events a second
+    python -m producers.wikimedia --synthetic --limit 10000         generated events, no network needed
+
+An event reaches Kafka byte for byte, also when it is not JSON: judging it is the jobs' part. Delivery is at least once:
+the position in the live streams is stored only when Kafka has everything before it, and jobs drop what comes twice.
+Exit codes: 0 done or stopped, 1 Kafka or the streams could not be reached, 2 wrong input.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import IO
+from urllib.parse import urlsplit
+
+import orjson
+import requests
+from sseclient import SSEClient
+
+from producers import synthetic_wikimedia
+from producers._kafka import KafkaUnavailable, Sender
+from producers._wikimedia_streams import NAMES, STREAMS, Event, as_event
+from settings import settings
+
+LONGEST_BACKOFF_SECONDS = 60.0
+HEALTHY_SECONDS = 30.0  # a connection that lasted this long was a good one: the back-off begins anew
+FIRST_CONNECTION_SECONDS = 60.0
+STORE_SECONDS = 2.0
+
+
+class InputError(Exception):
+    """Something that the user can mend; the message says how. Exit code 2."""
+
+
+class StreamUnavailable(Exception):
+    """The event streams cannot be reached. Exit code 1."""
+
+
+class SseEvents(SSEClient):  # type: ignore[misc]
+    """sseclient-py, but for what the end of a connection leaves behind, and with the bytes of the data untouched.
+
+    A last event without its closing blank line was cut off. It is given out only when its data is whole JSON (as at the
+    end of a trimmed recording); else it is dropped, for a live stream sends it again after the reconnect.
+    """
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        # Latin-1 maps each byte to one character and back, so invalid UTF-8 passes through unharmed.
+        super().__init__(_without_bom(chunks), char_enc="latin-1")
+
+    def read(self) -> Iterator[tuple[bytes, str | None]]:
+        """Data and id of each event; an event without an id has that of the event before it."""
+        last_id = None
+        for event in self.events():
+            last_id = event.id.encode("latin-1").decode(errors="replace") if event.id else last_id
+            yield event.data.encode("latin-1"), last_id
+
+    def _read(self) -> Iterator[bytes]:
+        for chunk in super()._read():
+            if chunk.endswith((b"\n\n", b"\r\r", b"\r\n\r\n")) or _is_whole(chunk):
+                yield chunk
+
+
+def _without_bom(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    first = True
+    for chunk in chunks:
+        yield chunk.removeprefix(b"\xef\xbb\xbf") if first else chunk
+        first = first and not chunk
+
+
+def _is_whole(chunk: bytes) -> bool:
+    lines = [line[5:].strip() for line in chunk.splitlines() if line.startswith(b"data:")]
+    try:
+        orjson.loads(b"\n".join(lines))
+    except orjson.JSONDecodeError:
+        return False
+    return True
+
+
+def read_file(path: Path, stream: str | None = None) -> Iterator[Event]:
+    """The events of a recording: an SSE response (`.raw`) or JSON lines, plain or gzip.
+
+    `stream` is what they are; None: each says it itself. Raises InputError for a file that cannot be read.
+    """
+    try:
+        with _opened(path) as file:
+            if path.name.removesuffix(".gz").endswith((".jsonl", ".json", ".ndjson")):
+                for line in file:
+                    if line.strip():
+                        yield as_event(line.rstrip(b"\r\n"), stream)
+            else:
+                for data, position in SseEvents(iter(lambda: file.read(65536), b"")).read():
+                    yield as_event(data, stream, position)
+    except (OSError, EOFError) as error:
+        raise InputError(f"{path} cannot be read: {error}.") from None
+
+
+def _opened(path: Path) -> IO[bytes]:
+    file = path.open("rb")
+    is_gzip = file.read(2) == b"\x1f\x8b"
+    file.close()
+    return gzip.open(path, "rb") if is_gzip else path.open("rb")
+
+
+class Live:
+    """The live streams as one endless iterator of events, through every kind of break in the connection.
+
+    `said` gets a sentence for everything that a person would want to know. `position` is the id to resume after.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        streams: list[str],
+        *,
+        user_agent: str,
+        said: Callable[[str], None],
+        position: str | None = None,
+        since: datetime | None = None,
+        stall_seconds: float = 30,
+        backoff_seconds: float = 1,
+    ) -> None:
+        self.address = f"{url.rstrip('/')}/{','.join(streams)}"
+        self.position = position
+        self.reconnects = 0
+        self.canaries = 0
+        self._only_stream = streams[0] if len(streams) == 1 else None
+        self._since = since
+        self._said = said
+        self._stall_seconds = stall_seconds
+        self._backoff_seconds = backoff_seconds
+        self._headers = {"Accept": "text/event-stream", "User-Agent": user_agent or "crowdpulse-local"}
+
+    def events(self) -> Iterator[Event]:
+        """Events as they come, without Wikimedia's canaries. Raises InputError when refused for good, and
+        StreamUnavailable when the first connection does not come about within a minute."""
+        failures = 0
+        began = time.monotonic()
+        connected_once = False
+        while True:
+            connected = time.monotonic()
+            wait: float | None = None
+            try:
+                with self._connect() as response:
+                    if response.status_code == 429:
+                        wait = _retry_after(response.headers.get("Retry-After"))
+                        reason = "was told 429: too many connections from this address or too many requests"
+                    elif response.status_code >= 400:
+                        self._refuse(response.status_code)
+                        reason = f"was told {response.status_code}: the service is in trouble"
+                    else:
+                        connected_once = True
+                        yield from self._read(response)
+                        reason = "the connection was closed"
+            except requests.exceptions.ConnectionError as error:
+                stalled = "timed out" in str(error).lower()
+                reason = (
+                    f"heard nothing for {self._stall_seconds:g} s"
+                    if stalled
+                    else f"the connection broke ({_short(error)})"
+                )
+                if not connected_once and time.monotonic() - began > FIRST_CONNECTION_SECONDS:
+                    raise StreamUnavailable(
+                        f"{self.address} cannot be reached ({_short(error)}). Without a network, --synthetic generates events."
+                    ) from None
+            except requests.exceptions.RequestException as error:
+                reason = f"the connection broke ({_short(error)})"
+            failures = 0 if time.monotonic() - connected > HEALTHY_SECONDS else failures + 1
+            self.reconnects += 1
+            longest = min(LONGEST_BACKOFF_SECONDS, self._backoff_seconds * 2 ** min(failures, 10))
+            pause = wait if wait is not None else longest * random.uniform(0.5, 1)
+            self._said(f"{self.address}: {reason}; trying again in {pause:.1f} s.")
+            time.sleep(pause)
+
+    def _connect(self) -> requests.Response:
+        headers = dict(self._headers)
+        parameters = {}
+        if self.position:
+            headers["Last-Event-ID"] = self.position
+        elif self._since:
+            parameters["since"] = self._since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        # The second timeout is that of a read: canaries and keep-alives come oftener, so silence is a stall.
+        return requests.get(
+            self.address, params=parameters, headers=headers, stream=True, timeout=(10, self._stall_seconds)
+        )
+
+    def _read(self, response: requests.Response) -> Iterator[Event]:
+        for data, position in SseEvents(response.iter_content(chunk_size=None)).read():
+            event = as_event(data, self._only_stream, position)
+            self.position = position or self.position
+            if event.canary:
+                self.canaries += 1
+            else:
+                yield event
+
+    def _refuse(self, status: int) -> None:
+        """Raise InputError for an answer that another try will not change."""
+        if status == 403:
+            raise InputError(
+                f"{self.address} answered 403: Wikimedia refuses clients that do not say who they are. Set"
+                " CROWDPULSE_WIKIMEDIA_USER_AGENT to a name with an address, as its User-Agent policy asks."
+            )
+        if status == 404:
+            raise InputError(f"{self.address} answered 404: the service has no such stream.")
+        if status < 500 and status != 408:
+            raise InputError(f"{self.address} answered {status}: check --stream, --since and --url.")
+
+
+def _retry_after(header: str | None) -> float | None:
+    try:
+        return min(LONGEST_BACKOFF_SECONDS, max(0.0, float(header))) if header else None
+    except ValueError:
+        return None
+
+
+def _short(error: Exception) -> str:
+    return str(error).rsplit(": ", 1)[-1].strip("()'\" ")[:120]
+
+
+class Position:
+    """The id of the last event that Kafka has, kept in a file for the next run."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def load(self) -> str | None:
+        try:
+            return str(json.loads(self._file.read_text(encoding="utf-8"))["last_event_id"])
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"The stored position in {self._file} cannot be read ({error}): delete it, or use --no-resume."
+            ) from None
+
+    def store(self, last_event_id: str) -> None:
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        new = self._file.with_suffix(f".{os.getpid()}.tmp")
+        new.write_text(json.dumps({"last_event_id": last_event_id}), encoding="utf-8")
+        new.replace(self._file)
+
+
+class Progress:
+    """What a person sees meanwhile, on standard error: one line that changes, or one every ten seconds."""
+
+    def __init__(self) -> None:
+        self.sent = 0
+        self._began = time.monotonic()
+        self._line = sys.stderr.isatty()
+        self._next = self._began + (0.5 if self._line else 10)
+        self._latest: str | None = None
+
+    def event(self, event: Event) -> None:
+        self.sent += 1
+        self._latest = event.time or self._latest
+        if self.sent % 64 == 0 or self._line:
+            now = time.monotonic()
+            if now >= self._next:
+                self._next = now + (0.5 if self._line else 10)
+                print(
+                    f"\r\x1b[K{self}" if self._line else str(self),
+                    end="" if self._line else "\n",
+                    file=sys.stderr,
+                    flush=True,
+                )
+
+    def say(self, sentence: str) -> None:
+        print(f"\r\x1b[K{sentence}" if self._line else sentence, file=sys.stderr, flush=True)
+
+    def __str__(self) -> str:
+        seconds = max(time.monotonic() - self._began, 1e-9)
+        lag = ""
+        with suppress(ValueError, TypeError):
+            behind = datetime.now(UTC) - datetime.fromisoformat(self._latest or "")
+            lag = f", event time {behind.total_seconds():,.0f} s behind"
+        return f"{self.sent:,} events sent, {self.sent / seconds:,.0f}/s{lag}"
+
+
+def paced(events: Iterable[Event], rate: float) -> Iterator[Event]:
+    """The same events, at most `rate` a second; 0: as fast as they are taken."""
+    if not rate:
+        yield from events
+        return
+    began = time.monotonic()
+    for number, event in enumerate(events):
+        ahead = number / rate - (time.monotonic() - began)
+        if ahead > 0:
+            time.sleep(ahead)
+        yield event
+
+
+def generated(options: argparse.Namespace, streams: list[str]) -> Iterator[Event]:
+    """Synthetic events: those of the past at once, then each at its time."""
+    rate = options.rate or synthetic_wikimedia.NOMINAL_RATE
+    past = timedelta(minutes=options.backfill_minutes)
+    if not options.rate and options.limit:
+        past += timedelta(seconds=options.limit / rate)  # all at once, the last of them now
+    start = datetime.now(UTC) - past
+    good = 0
+    previous = None
+    for event in synthetic_wikimedia.events(
+        streams,
+        seed=options.seed,
+        start=start,
+        rate=rate,
+        duplicates=options.duplicates,
+        malformed=options.malformed,
+        late=options.late,
+        oversized_bytes=settings().max_record_bytes,
+    ):
+        is_extra = event is previous or event.key is None
+        if not is_extra and options.limit and good >= options.limit:
+            return
+        good += not is_extra
+        previous = event
+        ahead = (event.time - datetime.now(UTC)).total_seconds()
+        if ahead > 0 and (options.rate or not options.limit):
+            time.sleep(ahead)
+        yield Event(event.stream, event.key, event.value, time=event.time.isoformat())
+
+
+def write(events: Iterable[Event], output: str, progress: Progress) -> None:
+    """Write the values as lines, to a file or to standard output (`-`)."""
+    try:
+        with sys.stdout.buffer if output == "-" else Path(output).open("wb") as file:
+            for event in events:
+                file.write(event.value + b"\n")
+                progress.event(event)
+    except OSError as error:
+        raise InputError(f"{output} cannot be written: {error.strerror}.") from None
+
+
+def send(
+    events: Iterable[Event],
+    sender: Sender,
+    progress: Progress,
+    *,
+    stored: Position | None = None,
+    stored_seconds: float = STORE_SECONDS,
+) -> None:
+    """Send events to the topics of their streams until they end; store the position of what Kafka has."""
+    position = None
+    next_store = time.monotonic() + stored_seconds
+    try:
+        for event in events:
+            sender.send(STREAMS[event.stream].topic, event.key, event.value)
+            progress.event(event)
+            position = event.position or position
+            if stored and position and time.monotonic() >= next_store:
+                sender.flush()
+                stored.store(position)
+                next_store = time.monotonic() + stored_seconds
+    finally:
+        # Also when stopped: what was read is sent, and only then is it passed over by the next run.
+        sender.flush()
+        if stored and position:
+            stored.store(position)
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(
+        prog="python -m producers.wikimedia", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    top.add_argument(
+        "--stream",
+        action="append",
+        metavar="NAME",
+        help=f"repeatable; one of {', '.join(sorted(STREAMS))} (default: recentchange)",
+    )
+    top.add_argument("--limit", type=_count, default=0, metavar="N", help="stop after N events (default: never)")
+    top.add_argument("--rate", type=_number, default=0.0, metavar="R", help="events a second; 0: as fast as it goes")
+    top.add_argument("--kafka-wait-seconds", type=_number, default=60.0, metavar="S", help="how long to wait for Kafka")
+    top.add_argument(
+        "--output", metavar="F", help="write the events as lines to F (- is standard output), not to Kafka"
+    )
+
+    live = top.add_argument_group("live streams")
+    live.add_argument("--url", help="base address (default: CROWDPULSE_WIKIMEDIA_URL)")
+    live.add_argument(
+        "--since", type=_time, metavar="TIME", help="begin at this ISO time, as far back as the service keeps events"
+    )
+    live.add_argument("--no-resume", action="store_true", help="do not begin where the last run ended")
+    live.add_argument(
+        "--stall-seconds", type=_number, default=30.0, metavar="S", help="reconnect after this long a silence"
+    )
+    live.add_argument(
+        "--backoff-seconds", type=_number, default=1.0, metavar="S", help="the first pause before a reconnect"
+    )
+
+    recorded = top.add_argument_group("recordings")
+    recorded.add_argument("--file", type=Path, metavar="F", help="an SSE response or JSON lines, plain or gzip")
+
+    made = top.add_argument_group("generated events")
+    made.add_argument("--synthetic", action="store_true", help="generate events")
+    made.add_argument("--seed", type=int, default=1, help="another seed, another story (default: 1)")
+    made.add_argument(
+        "--backfill-minutes", type=_number, default=0.0, metavar="M", help="begin M minutes ago, as fast as it goes"
+    )
+    made.add_argument("--duplicates", type=_share, default=0.002, metavar="SHARE", help="told twice (default: 0.002)")
+    made.add_argument("--late", type=_share, default=0.0, metavar="SHARE", help="15 minutes late (default: 0)")
+    made.add_argument(
+        "--malformed", type=_share, default=0.0, metavar="SHARE", help="unusable records on top (default: 0)"
+    )
+    return top
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parser().parse_args(arguments)
+    progress = Progress()
+    live: Live | None = None
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _stop)
+    try:
+        if options.file and options.synthetic:
+            raise InputError("Give either --file or --synthetic.")
+        streams = [_stream(name) for name in options.stream or []]
+        stored = None
+        if options.file:
+            events = paced(_limited(_recorded(options, streams), options.limit), options.rate)
+        elif options.synthetic:
+            events = generated(options, streams or ["recentchange"])
+        else:
+            live, stored = _live(options, streams or ["recentchange"], progress)
+            events = _limited(live.events(), options.limit)
+        if options.output:
+            write(events, options.output, progress)
+        else:
+            sender = Sender(options.kafka_wait_seconds)
+            try:
+                send(events, sender, progress, stored=stored)
+            finally:
+                sender.close()
+    except InputError as error:
+        progress.say(str(error))
+        return 2
+    except (KafkaUnavailable, StreamUnavailable) as error:
+        progress.say(str(error))
+        return 1
+    except KeyboardInterrupt:
+        progress.say("Stopped.")
+    more = f", {live.reconnects} reconnects, {live.canaries} canaries" if live else ""
+    progress.say(f"{progress}{more}.")
+    return 0
+
+
+def _recorded(options: argparse.Namespace, streams: list[str]) -> Iterator[Event]:
+    if len(streams) > 1:
+        raise InputError("A file is of one --stream, or says itself what each event is of.")
+    return read_file(options.file, streams[0] if streams else None)
+
+
+def _live(options: argparse.Namespace, streams: list[str], progress: Progress) -> tuple[Live, Position]:
+    url = options.url or settings().wikimedia_url
+    user_agent = settings().wikimedia_user_agent
+    if not user_agent and urlsplit(url).hostname not in ("127.0.0.1", "localhost", "::1"):
+        raise InputError(
+            "Wikimedia wants to know who reads its streams: set CROWDPULSE_WIKIMEDIA_USER_AGENT, for example to"
+            " `my-crowdpulse/1.0 (https://example.org/me; me@example.org)`. --synthetic needs none."
+        )
+    stored = Position(settings().state_dir / "positions" / f"{settings().prefix}{'+'.join(sorted(streams))}.json")
+    live = Live(
+        url,
+        streams,
+        user_agent=user_agent,
+        said=progress.say,
+        position=None if options.no_resume or options.since else stored.load(),
+        since=options.since,
+        stall_seconds=options.stall_seconds,
+        backoff_seconds=options.backoff_seconds,
+    )
+    return live, stored
+
+
+def _limited(events: Iterator[Event], limit: int) -> Iterator[Event]:
+    for number, event in enumerate(events, start=1):
+        yield event
+        if number == limit:
+            return
+
+
+def _stream(name: str) -> str:
+    try:
+        return NAMES[name]
+    except KeyError:
+        raise InputError(f"There is no stream {name!r}. Streams: {', '.join(sorted(STREAMS))}.") from None
+
+
+def _stop(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _number(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1
+    if not 0 <= number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of 0 or more")
+    return number
+
+
+def _share(text: str) -> float:
+    if _number(text) > 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no share from 0 to 1")
+    return float(text)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of 0 or more")
+    return int(text)
+
+
+def _time(text: str) -> datetime:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no ISO time such as 2026-01-31T12:00:00Z") from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
