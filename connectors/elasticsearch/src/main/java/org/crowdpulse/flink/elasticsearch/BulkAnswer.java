@@ -27,7 +27,7 @@ record BulkAnswer(Kind kind, String reason, int status, Map<Integer, Refusal> fa
         UNAVAILABLE,
         /** The server does not take this request as a whole: to be sent in parts. */
         UNACCEPTABLE,
-        /** Nothing will help: wrong credentials, certificate or address. */
+        /** Sending it again will not help, if it never helped before: wrong credentials, certificate or address. */
         HOPELESS
     }
 

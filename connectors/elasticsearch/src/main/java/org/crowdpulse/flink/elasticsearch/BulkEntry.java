@@ -53,10 +53,16 @@ final class BulkEntry implements Serializable {
         return bytes.length;
     }
 
+    /** Length of the document in bytes; 0 for a deletion. */
+    int sourceSize() {
+        return operation == Operation.DELETE ? 0 : bytes.length - 1 - sourceStart;
+    }
+
     /** The document as text; null for a deletion. */
     String source() {
-        int length = bytes.length - 1 - sourceStart;
-        return length <= 0 ? null : new String(bytes, sourceStart, length, StandardCharsets.UTF_8);
+        return operation == Operation.DELETE
+                ? null
+                : new String(bytes, sourceStart, sourceSize(), StandardCharsets.UTF_8);
     }
 
     /** How often it had to be sent again. */

@@ -74,6 +74,7 @@ final class BulkWriter implements StatefulSinkWriter<RowData, BufferedRequestSta
         final byte[] body;
         final int length;
         final long sentAt;
+        boolean answered;
         ScheduledFuture<?> deadline;
 
         BulkRequest(List<BulkQueue.Slot> slots, byte[] body, int length, long sentAt) {
@@ -178,8 +179,11 @@ final class BulkWriter implements StatefulSinkWriter<RowData, BufferedRequestSta
                 LOG.debug("The task ended before the answer to its bulk request.", e);
             }
         });
-        request.deadline =
-                time.registerTimer(request.sentAt + config.requestTimeout(), now -> call.cancel());
+        request.deadline = time.registerTimer(request.sentAt + config.requestTimeout(), now -> {
+            call.cancel();
+            answered(request, BulkAnswer.unavailable(
+                    0, "There was no complete answer within " + config.requestTimeout() + " ms."));
+        });
     }
 
     private BulkRequest build(List<BulkQueue.Slot> slots) {
@@ -226,8 +230,12 @@ final class BulkWriter implements StatefulSinkWriter<RowData, BufferedRequestSta
     }
 
     private void answered(BulkRequest request, BulkAnswer answer) throws IOException {
-        inFlight--;
+        if (request.answered) {
+            return;
+        }
+        request.answered = true;
         request.deadline.cancel(false);
+        inFlight--;
         switch (answer.kind()) {
             case ANSWERED -> executed(request, answer.failed());
             case UNAVAILABLE -> {
@@ -235,7 +243,15 @@ final class BulkWriter implements StatefulSinkWriter<RowData, BufferedRequestSta
                 pause(answer.reason());
             }
             case UNACCEPTABLE -> split(request, answer);
-            case HOPELESS -> throw new IOException("Elasticsearch cannot be written to: " + answer.reason());
+            case HOPELESS -> {
+                // A cluster that starts, or its proxy, may refuse for a while what it took before.
+                if (lastFlushTime == 0) {
+                    throw new IOException("Elasticsearch cannot be written to: " + answer.reason()
+                            + " Correct the user, the certificate or the address in the options of the table.");
+                }
+                sendAgain(request.slots, answer.reason());
+                pause(answer.reason());
+            }
             default -> throw new IllegalStateException(answer.kind().name());
         }
         sendMore();

@@ -76,7 +76,7 @@ record FailureHandler(Kind kind, String index) implements Serializable {
             out.quoted(source.length() > maxSource ? source.substring(0, maxSource) : source);
         }
         out.raw(",\"source_bytes\":");
-        out.number(refused.size() - refused.sourceStart);
+        out.number(refused.sourceSize());
         out.raw(",\"time\":\"");
         out.timestamp(now, 0, 3);
         out.raw("Z\"}\n");

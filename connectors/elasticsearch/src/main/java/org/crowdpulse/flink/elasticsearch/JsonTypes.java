@@ -61,7 +61,6 @@ final class JsonTypes {
             }
             case VARIANT -> (value, out) -> out.raw(((Variant) value).toJson());
             case BITMAP -> (value, out) -> numbers(((Bitmap) value).toArray(), out);
-            case NULL -> (value, out) -> out.raw(NULL);
             default -> throw new ValidationException("A column of type " + type.asSummaryString()
                     + " has no JSON form. Cast it, for example to STRING, before it is written to Elasticsearch.");
         };

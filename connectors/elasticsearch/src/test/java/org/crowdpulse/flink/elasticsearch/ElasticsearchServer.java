@@ -32,6 +32,7 @@ final class ElasticsearchServer implements AutoCloseable {
 
     private static final String USER = "crowdpulse";
     private static final boolean ROOT = "root".equals(System.getProperty("user.name"));
+    private static final String HEAP = System.getProperty("elasticsearch.heap", "512m");
     private static final Duration START_BOUND = Duration.ofSeconds(120);
 
     private final HttpClient http = HttpClient.newBuilder().connectTimeout(Duration.ofSeconds(2)).build();
@@ -154,7 +155,7 @@ final class ElasticsearchServer implements AutoCloseable {
         builder.environment().put("ES_JAVA_HOME", java.toString());
         builder.environment().put("ES_PATH_CONF", directory.resolve("config").toString());
         builder.environment().put("ES_TMPDIR", directory.resolve("tmp").toString());
-        builder.environment().put("ES_JAVA_OPTS", "-Xms512m -Xmx512m");
+        builder.environment().put("ES_JAVA_OPTS", HEAP.replaceAll("(.+)", "-Xms$1 -Xmx$1"));
         builder.directory(directory.toFile());
         builder.redirectErrorStream(true).redirectOutput(directory.resolve("out").toFile());
         process = builder.start();

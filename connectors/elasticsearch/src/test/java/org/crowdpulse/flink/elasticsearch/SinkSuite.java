@@ -3,8 +3,6 @@ package org.crowdpulse.flink.elasticsearch;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import java.nio.file.Path;
-import org.apache.flink.configuration.Configuration;
-import org.apache.flink.table.api.EnvironmentSettings;
 import org.apache.flink.table.api.TableEnvironment;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.Assumptions;
@@ -30,21 +28,13 @@ abstract class SinkSuite {
         server.close();
     }
 
-    private TableEnvironment tables() {
-        Configuration configuration = new Configuration();
-        configuration.setString("table.local-time-zone", "UTC");
-        configuration.setString("parallelism.default", "1");
-        return TableEnvironment.create(
-                EnvironmentSettings.newInstance().inStreamingMode().withConfiguration(configuration).build());
-    }
-
     @Test
     void anUpdatedRowIsOneDocument() throws Exception {
-        TableEnvironment tables = tables();
-        tables.executeSql("CREATE TABLE totals (name STRING, total BIGINT, PRIMARY KEY (name) NOT ENFORCED) WITH ("
-                + "'connector'='elasticsearch', 'hosts'='" + server.url() + "', 'index'='totals')");
-        tables.executeSql("INSERT INTO totals SELECT name, SUM(n) "
-                + "FROM (VALUES ('a', 1), ('b', 2), ('a', 3)) t (name, n) GROUP BY name").await();
+        TableEnvironment tables = Jobs.tables();
+        tables.executeSql(
+                Jobs.table("totals", "name STRING, total BIGINT, PRIMARY KEY (name) NOT ENFORCED", server.url()));
+        Jobs.insert(tables, "INSERT INTO totals SELECT name, SUM(n) "
+                + "FROM (VALUES ('a', 1), ('b', 2), ('a', 3)) t (name, n) GROUP BY name");
         assertThat(server.documents("totals").toString())
                 .isEqualTo("{a={\"name\":\"a\",\"total\":4}, b={\"name\":\"b\",\"total\":2}}");
     }
