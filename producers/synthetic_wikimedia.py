@@ -10,17 +10,20 @@ import itertools
 import random
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 import orjson
+
+from producers._wikimedia_streams import STREAMS, as_event
 
 Fields = dict[str, Any]
 
 OUT_OF_ORDER_SECONDS = 5.0
 LATE_SECONDS = 900.0
+CANARY_SHARE = 0.001
 NOMINAL_RATE = 50.0  # events/s, about what the public stream has
 
 # Wiki, host, share of the events, words that its titles are made of.
@@ -64,7 +67,10 @@ _BOTS = tuple(f"{name}Bot" for name in (
 _NAMES = ("Aster", "Briar", "Cedar", "Delphine", "Ember", "Fjord", "Ginkgo", "Hazel", "Iris", "Juniper", "Кедр", "桜")
 _COMMENTS = (
     "", "", "fixed a link", "typo", "added a source", "/* History */ new section", "reworded the lead", "rv",
-    "grammar", "+ category", "обновлено", "出典を追加", "Zahlen ergänzt", "correction d’une date",
+    "grammar", "+ category", "/* Sources */ dead link", "undid an edit without a source", "обновлено", "опечатка",
+    "出典を追加", "誤字修正", "增加来源", "出处", "출처 추가", "Zahlen ergänzt", "Tippfehler", "correction d’une date",
+    "orthographe", "thêm nguồn", "sửa lỗi chính tả", "булак кошулду", "stavning", "kirjaviga", "překlep", "stavefejl",
+    "إضافة مصدر", "הוספת מקור", "स्रोत जोड़ा",
 )  # fmt: skip
 _PEOPLE_TYPES = (("edit", 62.0), ("new", 3.0), ("categorize", 27.0), ("log", 7.0), ("external", 0.8), ("142", 0.2))
 _BOT_TYPES = (("edit", 80.0), ("new", 4.0), ("categorize", 15.0), ("log", 1.0))
@@ -72,12 +78,17 @@ _BOT_TYPES = (("edit", 80.0), ("new", 4.0), ("categorize", 15.0), ("log", 1.0))
 
 @dataclass(frozen=True, slots=True)
 class SyntheticEvent:
-    """An event of a stream: its time, its key (wiki and page), and the bytes that Kafka gets."""
+    """An event of a stream: when it is told, its key (wiki and page), and the bytes that Kafka gets.
+
+    `kind` is event, copy, canary (Wikimedia's heartbeat) or malformed. The times inside of it are up to five seconds,
+    for a late one fifteen minutes, before `time`.
+    """
 
     stream: str
     time: datetime
     key: bytes | None
     value: bytes
+    kind: Literal["event", "copy", "canary", "malformed"] = "event"
 
 
 def events(
@@ -86,38 +97,56 @@ def events(
     seed: int = 1,
     start: datetime,
     rate: float = NOMINAL_RATE,
-    duplicates: float = 0.0,
+    limit: int | None = None,
+    duplicates: float = 0.002,
     malformed: float = 0.0,
     late: float = 0.0,
     oversized_bytes: int = 524_288,
 ) -> Iterator[SyntheticEvent]:
-    """Events without end, `rate` changes of pages a second from `start` on, up to five seconds out of order.
+    """Events, `rate` a second from `start` on, up to five seconds out of order: `limit` of them or without end.
 
-    `late` is the share of changes told 15 minutes after their time. `duplicates` and `malformed` are shares of records
-    that come on top: copies, and records of ten kinds that no job can use.
+    `late` is the share of changes told 15 minutes after their time, `duplicates` the share of events that are copies
+    of the one before. `malformed` is the share of records that no job can use, of MALFORMED_KINDS in rotation; these
+    and the rare canaries come on top and are not counted. A record of the kind `oversized` is longer than
+    `oversized_bytes`. Raises ValueError for a stream that cannot be generated.
     """
+    if unknown := [stream for stream in streams if stream not in _STREAMS]:
+        raise ValueError(f"Cannot generate {', '.join(unknown)}; the streams are: {', '.join(_STREAMS)}.")
     story = _Story(seed)
     noise = random.Random(f"noise {seed}")
-    broken = itertools.cycle(_MALFORMED)
-    for number in itertools.count():
+    makers = itertools.cycle(_MALFORMED.values())
+    good = broken = 0
+    while True:
         lateness = LATE_SECONDS if noise.random() < late else noise.random() * OUT_OF_ORDER_SECONDS
-        told = start + timedelta(seconds=number / rate)
+        told = start + timedelta(seconds=good / rate)
         change = story.next(told - timedelta(seconds=lateness))
+        if noise.random() < CANARY_SHARE:
+            yield _canary(streams[int(noise.random() * len(streams))], told, change.request_id)
         for stream in streams:
             fields = _STREAMS[stream](change)
             if fields is None:
                 continue
-            event = SyntheticEvent(stream, told, change.key, orjson.dumps(fields))
-            yield event
-            if noise.random() < duplicates:
-                yield event
-            if noise.random() < malformed:
-                yield SyntheticEvent(stream, told, None, next(broken)(fields, oversized_bytes))
+            key = change.key if stream == "recentchange" else f"{change.wiki}:{change.page_id}".encode()
+            event = SyntheticEvent(stream, told, key, orjson.dumps(fields))
+            for record in (event, replace(event, kind="copy"))[: 2 if noise.random() < duplicates else 1]:
+                yield record
+                good += 1
+                while broken < int(good * malformed + 1e-9):
+                    value = next(makers)(fields, oversized_bytes)
+                    yield SyntheticEvent(stream, told, as_event(value, stream).key, value, "malformed")
+                    broken += 1
+                if good == limit:
+                    return
 
 
-def streams() -> list[str]:
-    """The streams that can be generated."""
-    return sorted(_STREAMS)
+def _canary(stream: str, told: datetime, request_id: str) -> SyntheticEvent:
+    meta = {
+        "domain": "canary",
+        "dt": told.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "id": str(uuid.uuid5(uuid.UUID(request_id), "canary")),
+        "stream": STREAMS[stream].meta_stream,
+    }
+    return SyntheticEvent(stream, told, None, orjson.dumps({"$schema": "/canary/1.0.0", "meta": meta}), "canary")
 
 
 @dataclass(slots=True)
@@ -446,16 +475,31 @@ _STREAMS: dict[str, Callable[[_Change], Fields | None]] = {
 }
 
 
+def _without_time(fields: Fields) -> Fields:
+    return fields | {"meta": {name: value for name, value in fields["meta"].items() if name != "dt"}}
+
+
+def _with_page_title(fields: Fields, title: object) -> Fields:
+    if "page" in fields:
+        return fields | {"page": fields["page"] | {"page_title": title}}
+    return fields | {"title" if "title" in fields else "page_title": title}
+
+
+def _without_wiki(fields: Fields) -> Fields:
+    return fields | {name: None for name in ("wiki", "database", "wiki_id") if name in fields}
+
+
 # The ten kinds of records that no job can use, in the order in which they come.
-_MALFORMED: tuple[Callable[[Fields, int], bytes], ...] = (
-    lambda fields, _: orjson.dumps(fields)[:-20],
-    lambda fields, _: b"<html>503 Service Unavailable</html>",
-    lambda fields, _: b"",
-    lambda fields, _: orjson.dumps(fields)[:-1] + b',"x":"\xff\xfe"}',
-    lambda fields, _: orjson.dumps(fields | {"meta": fields["meta"] | {"id": 7}}),
-    lambda fields, _: orjson.dumps(fields | {"meta": {k: v for k, v in fields["meta"].items() if k != "dt"}}),
-    lambda fields, _: orjson.dumps(fields | {"meta": None}),
-    lambda fields, _: orjson.dumps([fields]),
-    lambda fields, limit: orjson.dumps(fields | {"comment": "x" * limit}),
-    lambda fields, _: orjson.dumps(fields | {"meta": fields["meta"] | {"dt": "soon"}}),
-)
+_MALFORMED: dict[str, Callable[[Fields, int], bytes]] = {
+    "truncated": lambda fields, _: orjson.dumps(fields)[:-20].decode(errors="ignore").encode(),
+    "not_json": lambda fields, _: b"<html>503 Service Unavailable</html>",
+    "empty": lambda fields, _: b"",
+    "invalid_utf8": lambda fields, _: orjson.dumps(fields)[:-1] + b',"x":"\xff\xfe"}',
+    "wrong_type": lambda fields, _: orjson.dumps(_with_page_title(fields, 7)),
+    "missing_field": lambda fields, _: orjson.dumps(_without_time(fields)),
+    "null_field": lambda fields, _: orjson.dumps(_without_wiki(fields)),
+    "array": lambda fields, _: orjson.dumps([fields]),
+    "oversized": lambda fields, size: orjson.dumps(fields | {"comment": "x" * size}),
+    "nonsense_time": lambda fields, _: orjson.dumps(fields | {"meta": fields["meta"] | {"dt": "2026-13-45T99:99:99Z"}}),
+}
+MALFORMED_KINDS = tuple(_MALFORMED)

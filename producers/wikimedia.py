@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import IO
+from typing import BinaryIO, cast
 from urllib.parse import urlsplit
 
 import orjson
@@ -50,7 +50,7 @@ class StreamUnavailable(Exception):
     """The event streams cannot be reached. Exit code 1."""
 
 
-class SseEvents(SSEClient):  # type: ignore[misc]
+class SseEvents(SSEClient):
     """sseclient-py, but for what the end of a connection leaves behind, and with the bytes of the data untouched.
 
     A last event without its closing blank line was cut off. It is given out only when its data is whole JSON (as at the
@@ -69,7 +69,7 @@ class SseEvents(SSEClient):  # type: ignore[misc]
             yield event.data.encode("latin-1"), last_id
 
     def _read(self) -> Iterator[bytes]:
-        for chunk in super()._read():
+        for chunk in super()._read():  # type: ignore[misc]  # sseclient-py has no types
             if chunk.endswith((b"\n\n", b"\r\r", b"\r\n\r\n")) or _is_whole(chunk):
                 yield chunk
 
@@ -108,11 +108,11 @@ def read_file(path: Path, stream: str | None = None) -> Iterator[Event]:
         raise InputError(f"{path} cannot be read: {error}.") from None
 
 
-def _opened(path: Path) -> IO[bytes]:
+def _opened(path: Path) -> BinaryIO:
     file = path.open("rb")
     is_gzip = file.read(2) == b"\x1f\x8b"
     file.close()
-    return gzip.open(path, "rb") if is_gzip else path.open("rb")
+    return cast(BinaryIO, gzip.open(path, "rb")) if is_gzip else path.open("rb")
 
 
 class Live:
@@ -174,7 +174,7 @@ class Live:
                 )
                 if not connected_once and time.monotonic() - began > FIRST_CONNECTION_SECONDS:
                     raise StreamUnavailable(
-                        f"{self.address} cannot be reached ({_short(error)}). Without a network, --synthetic generates events."
+                        f"{self.address} cannot be reached ({_short(error)}). Without a network, use --synthetic."
                     ) from None
             except requests.exceptions.RequestException as error:
                 reason = f"the connection broke ({_short(error)})"

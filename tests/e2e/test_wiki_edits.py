@@ -113,7 +113,8 @@ def test_a_recording_gives_one_document_per_edit_and_the_sums_of_a_recount(pipel
     sent = pipeline.python("producers.wikimedia", "--file", str(RECORDING), "--stream", "recentchange")
     assert sent.returncode == 0, sent.stderr
     pipeline.run("wiki_edits")
-    events = [json.loads(line) for line in RECORDING.with_suffix(".jsonl").read_text(encoding="utf-8").splitlines()]
+    lines = RECORDING.read_text(encoding="utf-8").split("\n")
+    events = [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: ")]
 
     edits = pipeline.documents("wiki_edits").values()
     bots = pipeline.documents("wiki_bots").values()
