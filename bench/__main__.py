@@ -1,0 +1,34 @@
+"""`make bench`: runs the benchmarks on the local stack, starting it if need be."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from rich.console import Console
+
+from bench import wiki_edits
+from stack import cluster
+from stack.errors import StackError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--events", type=int, default=500_000, help="how many events to load (default: 500000)")
+    options = parser.parse_args(arguments)
+    console = Console() if sys.stdout.isatty() else Console(width=160)
+    ran = all(state.healthy for state in cluster.states() if state.part)
+    try:
+        cluster.up(console)
+        wiki_edits.main(console, options.events)
+    except StackError as error:
+        console.print(str(error), style="red", highlight=False, markup=False)
+        return 1
+    finally:
+        if not ran:
+            cluster.down(console)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

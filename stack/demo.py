@@ -1,0 +1,159 @@
+"""`make demo`: the whole of Crowdpulse on this machine, with something to look at.
+
+Starts the stack, the jobs and a producer in the background, waits until each index has documents, and shows them. Run
+again, it starts only what is missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from dataclasses import dataclass
+
+from elasticsearch import ApiError, Elasticsearch, TransportError
+from rich.console import Console
+from rich.table import Table
+
+from settings import settings
+from stack import cluster, flink, jobs, processes
+from stack.errors import StackError
+
+JOBS = ("kept_records", "wiki_edits")
+WAIT_SECONDS = 240
+
+
+@dataclass(frozen=True)
+class Index:
+    """An index of the demo: how its newest documents are found, and the fields to show of them."""
+
+    name: str
+    newest_by: str
+    shown: tuple[str, ...]
+
+
+INDICES = (
+    Index("wiki_edits", "event_time", ("event_time", "wiki", "title", "user_name", "user_kind", "bytes_changed")),
+    Index(
+        "wiki_activity", "window_start", ("window_start", "wiki", "is_bot", "events", "edits", "users", "bytes_added")
+    ),
+    Index("wiki_bots", "window_start", ("window_start", "user_name", "edits", "wikis", "share_of_edits")),
+    Index("dead_letters", "rejected_at", ("rejected_at", "topic", "partition", "offset", "reason", "detail")),
+    Index("late_events", "event_time", ("event_time", "watermark", "late_seconds", "topic", "offset", "job")),
+)
+
+# Generated: half an hour of the past at once, then on at this rate; a few records are late or malformed on purpose.
+PRODUCERS = {
+    "synthetic": [
+        "--synthetic", "--seed", "1", "--backfill-minutes", "30", "--rate", "50",
+        "--late", "0.001", "--malformed", "0.001",
+    ],
+    "live": ["--stream", "recentchange"],
+}  # fmt: skip
+# The public streams hold few late or malformed events: their indices may stay empty.
+EXPECTED = {"synthetic": {index.name for index in INDICES}, "live": {"wiki_edits", "wiki_activity"}}
+
+
+def start(console: Console, source: str) -> None:
+    """Bring up what is missing: the stack, the jobs, the producer. Raises StackError."""
+    if source == "live" and not settings().wikimedia_user_agent:
+        raise StackError(
+            "The public streams want to know who reads them: set CROWDPULSE_WIKIMEDIA_USER_AGENT, for example to"
+            " `my-crowdpulse/1.0 (https://example.org/me; me@example.org)`. `make demo` without SOURCE=live needs none."
+        )
+    cluster.up(console)
+    for job in JOBS:
+        with console.status(f"Submitting jobs/{job}.py …"):
+            run = jobs.submit(job)
+        console.print(f"Job {run.name} {'already runs' if run.already_ran else 'runs'}.")
+    name = f"wikimedia-{source}"
+    if processes.pid(name):
+        console.print(f"Producer {name} already runs.")
+    else:
+        processes.run(name, [sys.executable, "-m", "producers.wikimedia", *PRODUCERS[source]])
+        console.print(f"Producer {name} runs in the background; `python -m stack logs {name}` shows what it says.")
+
+
+def wait_for_documents(console: Console, client: Elasticsearch, source: str) -> None:
+    """Wait until every index that the source fills has documents. Raises StackError with what is wrong, if anything."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    producer = f"wikimedia-{source}"
+    with console.status("Waiting for documents …") as status:
+        while empty := [name for name in EXPECTED[source] if not count(client, name)]:
+            status.update(f"Waiting for documents in {', '.join(sorted(empty))} …")
+            if not processes.pid(producer):
+                log = processes.log_file(producer)
+                last = cluster.last_lines(log, 5) if log.exists() else []
+                raise StackError("The producer has ended:\n" + "\n".join(last))
+            for job in JOBS:
+                if not jobs.running(settings().prefix + job):
+                    raise StackError(f"The job {job} has ended: look at {flink.rest_url()}.")
+            if time.monotonic() > deadline:
+                raise StackError(
+                    f"No documents in {', '.join(sorted(empty))} after {WAIT_SECONDS} s: `python -m stack logs` and"
+                    f" {flink.rest_url()} show what the parts say."
+                )
+            time.sleep(1)
+
+
+def count(client: Elasticsearch, index: str) -> int:
+    """The documents of an index; 0 where there is none yet."""
+    try:
+        return int(client.count(index=settings().prefix + index, ignore_unavailable=True)["count"])
+    except (ApiError, TransportError):
+        return 0
+
+
+def show(console: Console, client: Elasticsearch) -> None:
+    """Print what each index holds, and its three newest documents."""
+    counts = Table(
+        "index", "documents", title="What is in Elasticsearch", title_justify="left", box=None, pad_edge=False
+    )
+    counts.columns[1].justify = "right"
+    for index in INDICES:
+        counts.add_row(index.name, f"{count(client, index.name):,}")
+    console.print(counts)
+    for index in INDICES:
+        name = settings().prefix + index.name
+        found = client.search(index=name, size=3, sort=[{index.newest_by: "desc"}], ignore_unavailable=True)
+        samples = Table(*index.shown, title=index.name, title_justify="left", box=None, pad_edge=False)
+        for hit in found["hits"]["hits"]:
+            samples.add_row(*(_shown(hit["_source"].get(field)) for field in index.shown))
+        console.print()
+        console.print(samples)
+
+
+def _shown(value: object) -> str:
+    text = f"{value:.4f}" if isinstance(value, float) else "" if value is None else str(value)
+    return text if len(text) <= 48 else text[:47] + "…"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m stack.demo", description=__doc__.splitlines()[0])
+    parser.add_argument("--source", choices=sorted(PRODUCERS), default="synthetic", help="where events come from")
+    options = parser.parse_args(arguments)
+    console = Console() if sys.stdout.isatty() else Console(width=160)
+    began = time.monotonic()
+    try:
+        start(console, options.source)
+        with Elasticsearch(settings().elasticsearch_hosts, request_timeout=30) as client:
+            wait_for_documents(console, client, options.source)
+            show(console, client)
+    except StackError as error:
+        console.print(str(error), style="red", highlight=False, markup=False)
+        return 1
+    console.print(
+        f"""
+The demo runs, after {time.monotonic() - began:.0f} s; events go on coming.
+  Flink          {flink.rest_url()}
+  Elasticsearch  {settings().elasticsearch_hosts}/wiki_edits/_search?sort=event_time:desc
+  SQL client     make sql
+  what runs      make status
+  stop it all    make down""",
+        highlight=False,
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
