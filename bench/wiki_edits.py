@@ -148,7 +148,7 @@ def main(console: Console, events: int) -> None:
         ):
             for attempt in ("warming up", "measuring"):
                 console.print(f"{name}: {attempt} …")
-                client.options(ignore_status=404).indices.delete(index=f"{prefix}*")
+                elasticsearch.delete_indices(prefix)
                 rows[name] = run_job(prefix, sinks, blackhole)
             if not blackhole:
                 client.indices.refresh(index=f"{prefix}*")
@@ -163,12 +163,12 @@ def main(console: Console, events: int) -> None:
         ]
         for attempt in ("warming up", "measuring"):
             console.print(f"parallel_bulk of ready-made documents: {attempt} …")
-            client.options(ignore_status=404).indices.delete(index=index)
+            elasticsearch.delete_indices(prefix)
             bulk = run_bulk(client, index, ready)
         rows["parallel_bulk (reference)"] = Measured(bulk.seconds, bulk.cpu_seconds, 0, len(ready))
         console.print(_table(rows))
     finally:
-        client.options(ignore_status=404).indices.delete(index=f"{prefix}*")
+        elasticsearch.delete_indices(prefix)
         client.close()
         kafka.delete_topics(prefix)
 

@@ -290,3 +290,21 @@ def put_templates(url: str | None = None, folder: Path = TEMPLATES) -> list[str]
             raise StackError(f"Elasticsearch refuses {layout.shown(file)}: {answer.text[:600]}")
         put.append(name)
     return put
+
+
+def delete_indices(prefix: str) -> list[str]:
+    """Delete every index whose name begins with `prefix` and is longer; returns their names.
+
+    Elasticsearch itself refuses a wildcard here, so that nobody deletes everything by a slip: an empty prefix is
+    refused too. Raises ValueError for it, StackError when Elasticsearch does not answer.
+    """
+    if not prefix:
+        raise ValueError("An empty prefix would delete every index.")
+    url = node().url
+    try:
+        names = sorted(requests.get(f"{url}/{prefix}*", timeout=30).json())
+        for name in names:
+            requests.delete(f"{url}/{name}", timeout=30).raise_for_status()
+    except requests.RequestException as error:
+        raise StackError(f"Elasticsearch at {url} did not delete {prefix}*: {error}") from error
+    return names

@@ -90,7 +90,7 @@ class Pipeline:
         for job in jobs.listed():
             if job.name.startswith(self.prefix) and job.state not in jobs.ENDED:
                 jobs.cancel(job.name)
-        self.elasticsearch.options(ignore_status=404).indices.delete(index=f"{self.prefix}*")
+        elasticsearch.delete_indices(self.prefix)
         self.elasticsearch.close()
         kafka.delete_topics(self.prefix)
 
