@@ -177,7 +177,7 @@ def _say_what_can_be_resumed(console: Console) -> None:
     waiting = [job for job in jobs.known_jobs() if jobs.resumable(settings().prefix + job)]
     waiting = [job for job in waiting if not jobs.running(settings().prefix + job)]
     if waiting:
-        console.print(f"Resumed from their last checkpoint by `python -m stack submit {' '.join(waiting)}`.")
+        console.print(f"To go on from the last checkpoint: `python -m stack submit {' '.join(waiting)}`.")
 
 
 def _prepare(console: Console, names: set[str]) -> None:

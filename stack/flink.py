@@ -108,8 +108,6 @@ def config() -> dict[str, Any]:
         # Size.
         "jobmanager.memory.process.size": "1200m",
         "taskmanager.memory.process.size": chosen.taskmanager_memory,
-        # Every submission loads the job's classes anew; 256 MB fill up after some twenty.
-        "taskmanager.memory.jvm-metaspace.size": "384m",
         "taskmanager.numberOfTaskSlots": chosen.task_slots,
         "parallelism.default": chosen.parallelism,
         "io.tmp.dirs": str(layout.tmp_dir()),
@@ -165,6 +163,9 @@ def make_home() -> Path:
         (home / folder).mkdir()
         for jar in [*(source / folder).glob("*.jar"), *(jars / folder).glob("*.jar")]:
             (home / folder / jar.name).symlink_to(jar)
+    # In lib/ its classes are loaded once; from opt/ each job would load them anew, 35 MB of metaspace a submission.
+    for jar in (source / "opt").glob("flink-python*.jar"):
+        (home / "lib" / jar.name).symlink_to(jar)
     for jar in maven.connector_jars():
         shutil.copy2(jar, home / "lib")  # a copy: a rebuild must not change a jar that a running JVM has open
     (home / "plugins").mkdir()
