@@ -30,6 +30,7 @@ from urllib.parse import urlsplit
 import orjson
 import requests
 from sseclient import SSEClient
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from producers import synthetic_wikimedia
 from producers._kafka import KafkaUnavailable, Sender
@@ -37,7 +38,6 @@ from producers._wikimedia_streams import NAMES, STREAMS, Event, as_event
 from settings import settings
 
 LONGEST_BACKOFF_SECONDS = 60.0
-HEALTHY_SECONDS = 30.0  # a connection that lasted this long was a good one: the back-off begins anew
 FIRST_CONNECTION_SECONDS = 60.0
 STORE_SECONDS = 2.0
 
@@ -137,6 +137,7 @@ class Live:
         self.position = position
         self.reconnects = 0
         self.canaries = 0
+        self._heard = 0
         self._only_stream = streams[0] if len(streams) == 1 else None
         self._since = since
         self._said = said
@@ -151,7 +152,7 @@ class Live:
         began = time.monotonic()
         connected_once = False
         while True:
-            connected = time.monotonic()
+            heard = self._heard
             wait: float | None = None
             try:
                 with self._connect() as response:
@@ -165,8 +166,8 @@ class Live:
                         connected_once = True
                         yield from self._read(response)
                         reason = "the connection was closed"
-            except requests.exceptions.ConnectionError as error:
-                stalled = "timed out" in str(error).lower()
+            except (requests.exceptions.ConnectionError, HTTPError) as error:
+                stalled = isinstance(error, ReadTimeoutError)
                 reason = (
                     f"heard nothing for {self._stall_seconds:g} s"
                     if stalled
@@ -178,8 +179,9 @@ class Live:
                     ) from None
             except requests.exceptions.RequestException as error:
                 reason = f"the connection broke ({_short(error)})"
-            failures = 0 if time.monotonic() - connected > HEALTHY_SECONDS else failures + 1
+            failures = 0 if self._heard > heard else failures + 1
             self.reconnects += 1
+            # A connection that told something was a good one: the back-off begins anew.
             longest = min(LONGEST_BACKOFF_SECONDS, self._backoff_seconds * 2 ** min(failures, 10))
             pause = wait if wait is not None else longest * random.uniform(0.5, 1)
             self._said(f"{self.address}: {reason}; trying again in {pause:.1f} s.")
@@ -198,9 +200,10 @@ class Live:
         )
 
     def _read(self, response: requests.Response) -> Iterator[Event]:
-        for data, position in SseEvents(response.iter_content(chunk_size=None)).read():
+        for data, position in SseEvents(_as_it_comes(response)).read():
             event = as_event(data, self._only_stream, position)
             self.position = position or self.position
+            self._heard += 1
             if event.canary:
                 self.canaries += 1
             else:
@@ -217,6 +220,12 @@ class Live:
             raise InputError(f"{self.address} answered 404: the service has no such stream.")
         if status < 500 and status != 408:
             raise InputError(f"{self.address} answered {status}: check --stream, --since and --url.")
+
+
+def _as_it_comes(response: requests.Response) -> Iterator[bytes]:
+    """The body in the pieces in which it arrives; requests' own iterators wait for whole chunks or for the end."""
+    while piece := response.raw.read1(65536):
+        yield piece
 
 
 def _retry_after(header: str | None) -> float | None:
