@@ -20,8 +20,9 @@ import random
 import signal
 import sys
 import time
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -75,10 +76,14 @@ class SseEvents(SSEClient):
 
 
 def _without_bom(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    first = True
-    for chunk in chunks:
-        yield chunk.removeprefix(b"\xef\xbb\xbf") if first else chunk
-        first = first and not chunk
+    beginning = b""
+    pieces = iter(chunks)
+    for chunk in pieces:
+        beginning += chunk
+        if len(beginning) >= len(BOM_UTF8):
+            break
+    yield beginning.removeprefix(BOM_UTF8)
+    yield from pieces
 
 
 def _is_whole(chunk: bytes) -> bool:
@@ -318,23 +323,19 @@ def generated(options: argparse.Namespace, streams: list[str]) -> Iterator[Event
     if not options.rate and options.limit:
         past += timedelta(seconds=options.limit / rate)  # all at once, the last of them now
     start = datetime.now(UTC) - past
-    good = 0
-    previous = None
     for event in synthetic_wikimedia.events(
         streams,
         seed=options.seed,
         start=start,
         rate=rate,
+        limit=options.limit or None,
         duplicates=options.duplicates,
         malformed=options.malformed,
         late=options.late,
         oversized_bytes=settings().max_record_bytes,
     ):
-        is_extra = event is previous or event.key is None
-        if not is_extra and options.limit and good >= options.limit:
-            return
-        good += not is_extra
-        previous = event
+        if event.kind == "canary":
+            continue
         ahead = (event.time - datetime.now(UTC)).total_seconds()
         if ahead > 0 and (options.rate or not options.limit):
             time.sleep(ahead)
@@ -344,7 +345,7 @@ def generated(options: argparse.Namespace, streams: list[str]) -> Iterator[Event
 def write(events: Iterable[Event], output: str, progress: Progress) -> None:
     """Write the values as lines, to a file or to standard output (`-`)."""
     try:
-        with sys.stdout.buffer if output == "-" else Path(output).open("wb") as file:
+        with nullcontext(sys.stdout.buffer) if output == "-" else Path(output).open("wb") as file:
             for event in events:
                 file.write(event.value + b"\n")
                 progress.event(event)
