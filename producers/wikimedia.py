@@ -339,7 +339,8 @@ def generated(options: argparse.Namespace, streams: list[str]) -> Iterator[Event
         ahead = (event.time - datetime.now(UTC)).total_seconds()
         if ahead > 0 and (options.rate or not options.limit):
             time.sleep(ahead)
-        yield Event(event.stream, event.key, event.value, time=event.time.isoformat())
+        # Kafka would put a record without a key anywhere; with one, each run fills the partitions alike.
+        yield Event(event.stream, event.key or b"malformed", event.value, time=event.time.isoformat())
 
 
 def write(events: Iterable[Event], output: str, progress: Progress) -> None:

@@ -46,7 +46,7 @@ def distinct(events: Iterable[Document]) -> list[Document]:
 
 def change_of_length(event: Document) -> int | None:
     length = event.get("length") or {}
-    old = length.get("old") or (0 if event["type"] == "new" else None)
+    old = length.get("old", 0 if event["type"] == "new" else None)
     return None if old is None or length.get("new") is None else length["new"] - old
 
 
