@@ -5,6 +5,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.security.cert.CertificateException;
 import java.util.function.Consumer;
+import javax.net.ssl.SSLPeerUnverifiedException;
 import org.apache.flink.util.ExceptionUtils;
 import org.apache.http.Header;
 import org.apache.http.HttpHost;
@@ -106,7 +107,8 @@ final class BulkClient implements Closeable {
             boolean transientStatus = status >= 500 || status == 429 || status == 408;
             return transientStatus ? BulkAnswer.unavailable(status, reason) : BulkAnswer.hopeless(status, reason);
         }
-        if (ExceptionUtils.findThrowable(exception, CertificateException.class).isPresent()) {
+        if (ExceptionUtils.findThrowable(exception, CertificateException.class).isPresent()
+                || ExceptionUtils.findThrowable(exception, SSLPeerUnverifiedException.class).isPresent()) {
             return BulkAnswer.hopeless(0, "The certificate of the server is not trusted: " + exception.getMessage());
         }
         return BulkAnswer.unavailable(0, exception.toString());

@@ -120,10 +120,10 @@ final class BulkWriter implements StatefulSinkWriter<RowData, BufferedRequestSta
             return;
         }
         if (entry.index == null) {
-            refuse(entry, new Refusal(0, "index_name_missing", "The column in the name of the index is null."));
+            refuse(entry, new Refusal(0, "index_name_missing", "The column in the name of the index is null"));
         } else if (entry.size() > config.maxSize()) {
             refuse(entry, new Refusal(0, "document_too_large", "The document has " + entry.size()
-                    + " bytes, 'sink.bulk-flush.max-size' allows " + config.maxSize() + "."));
+                    + " bytes, 'sink.bulk-flush.max-size' allows " + config.maxSize()));
         } else {
             enqueue(entry);
         }
@@ -182,7 +182,7 @@ final class BulkWriter implements StatefulSinkWriter<RowData, BufferedRequestSta
         request.deadline = time.registerTimer(request.sentAt + config.requestTimeout(), now -> {
             call.cancel();
             answered(request, BulkAnswer.unavailable(
-                    0, "There was no complete answer within " + config.requestTimeout() + " ms."));
+                    0, "There was no complete answer within " + config.requestTimeout() + " ms"));
         });
     }
 
@@ -247,7 +247,7 @@ final class BulkWriter implements StatefulSinkWriter<RowData, BufferedRequestSta
                 // A cluster that starts, or its proxy, may refuse for a while what it took before.
                 if (lastFlushTime == 0) {
                     throw new IOException("Elasticsearch cannot be written to: " + answer.reason()
-                            + " Correct the user, the certificate or the address in the options of the table.");
+                            + ". Correct the user, the certificate or the address in the options of the table.");
                 }
                 sendAgain(request.slots, answer.reason());
                 pause(answer.reason());
@@ -301,7 +301,7 @@ final class BulkWriter implements StatefulSinkWriter<RowData, BufferedRequestSta
             if (slot.entry().failedAgain() > config.maxAttempts() && config.maxAttempts() >= 0) {
                 throw new IOException("Elasticsearch did not take the document " + slot.entry() + " in "
                         + config.maxAttempts() + " further attempts, the last time for this reason: " + reason
-                        + " Raise 'sink.retry.max-attempts' (-1: for ever) to wait longer.");
+                        + ". Raise 'sink.retry.max-attempts' (-1: for ever) to wait longer.");
             }
         }
         retries.inc(slots.size());
@@ -356,13 +356,13 @@ final class BulkWriter implements StatefulSinkWriter<RowData, BufferedRequestSta
         rejected.inc();
         metrics.getNumRecordsSendErrorsCounter().inc();
         String sentence = "Elasticsearch refuses the document " + entry + " for good (" + refusal.status() + ", "
-                + refusal.type() + "): " + refusal.reason();
+                + refusal.type() + "): " + refusal.reason() + ". ";
         if (entry.operation == Operation.INDEX_REFUSED) {
-            throw new IOException(sentence + " It is itself the record of a refused document: correct the index of "
+            throw new IOException(sentence + "It is itself the record of a refused document: correct the index of "
                     + "'sink.failure-handler', for example its mapping.");
         }
         switch (config.failureHandler().kind()) {
-            case FAIL -> throw new IOException(sentence + " Correct the mapping or the row, or set "
+            case FAIL -> throw new IOException(sentence + "Correct the mapping or the row, or set "
                     + "'sink.failure-handler' to 'index:<name>' or 'ignore' to go on without it.");
             case IGNORE -> LOG.debug("{}", sentence);
             case INDEX -> enqueue(config.failureHandler()

@@ -8,6 +8,8 @@ import java.security.MessageDigest;
 import java.util.Base64;
 import java.util.HexFormat;
 import java.util.List;
+import javax.net.ssl.SSLContext;
+import javax.net.ssl.TrustManagerFactory;
 
 /**
  * A certificate made for a test by Java's keytool: an authority, and a server's certificate that it has signed.
@@ -51,6 +53,15 @@ record Certificate(Path pem, Path store, String authorityFingerprint, String ser
             text.append(pem("CERTIFICATE", certificate.getEncoded()));
         }
         Files.writeString(chain, text);
+    }
+
+    /** TLS that trusts the authority. */
+    SSLContext trusting() throws Exception {
+        TrustManagerFactory trust = TrustManagerFactory.getInstance(TrustManagerFactory.getDefaultAlgorithm());
+        trust.init(KeyStore.getInstance(store.toFile(), PASSWORD.toCharArray()));
+        SSLContext context = SSLContext.getInstance("TLS");
+        context.init(null, trust.getTrustManagers(), null);
+        return context;
     }
 
     private static String pem(String kind, byte[] der) {

@@ -2,6 +2,8 @@ package org.crowdpulse.flink.elasticsearch;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.net.Authenticator;
+import java.net.PasswordAuthentication;
 import java.net.ServerSocket;
 import java.net.URI;
 import java.net.http.HttpClient;
@@ -35,7 +37,8 @@ final class ElasticsearchServer implements AutoCloseable {
     private static final String HEAP = System.getProperty("elasticsearch.heap", "512m");
     private static final Duration START_BOUND = Duration.ofSeconds(120);
 
-    private final HttpClient http = HttpClient.newBuilder().connectTimeout(Duration.ofSeconds(2)).build();
+    private HttpClient http = HttpClient.newBuilder().connectTimeout(Duration.ofSeconds(2)).build();
+    private String scheme = "http";
     private final Path home;
     private final Path java;
     private final Path directory;
@@ -43,6 +46,7 @@ final class ElasticsearchServer implements AutoCloseable {
     private final int transportPort;
     private final Thread stopAtExit = new Thread(this::kill);
     private Process process;
+    private long upSince;
 
     /**
      * @param home where the server is unpacked
@@ -75,8 +79,45 @@ final class ElasticsearchServer implements AutoCloseable {
             if (run("id", USER) != 0 && run("useradd", "--system", "--no-create-home", USER) != 0) {
                 throw new IOException("The user " + USER + " cannot be made; make it, or run the tests as a user.");
             }
+        }
+        giveToUser();
+    }
+
+    private void giveToUser() throws IOException, InterruptedException {
+        if (ROOT) {
             run("chown", "-R", USER, directory.toString());
         }
+    }
+
+    /** The user that {@link #secure} lets in, and its password. */
+    static final String SECURE_USER = "ann";
+
+    static final String SECURE_PASSWORD = "secret-of-ann";
+
+    /** Makes the node, not yet started, speak TLS as {@code localhost} and ask for a user. */
+    void secure(Certificate certificate) throws Exception {
+        Path config = directory.resolve("config");
+        certificate.writePem(config.resolve("key.pem"), config.resolve("chain.pem"));
+        Path settings = config.resolve("elasticsearch.yml");
+        String open = Files.readString(settings);
+        Files.writeString(settings, open.replace("security.enabled: false", "security.enabled: true")
+                + String.join("\n",
+                        "xpack.security.http.ssl.enabled: true",
+                        "xpack.security.http.ssl.key: key.pem",
+                        "xpack.security.http.ssl.certificate: chain.pem",
+                        ""));
+        Files.writeString(config.resolve("users"),
+                SECURE_USER + ":$2a$04$abcdefghijklmnopqrstuus69hjxMMx9ICADMPTNcQKpEHhY3F6BO\n");
+        Files.writeString(config.resolve("users_roles"), "superuser:" + SECURE_USER + "\n");
+        Files.writeString(config.resolve("roles.yml"), "");
+        scheme = "https";
+        http = HttpClient.newBuilder().sslContext(certificate.trusting()).authenticator(new Authenticator() {
+            @Override
+            protected PasswordAuthentication getPasswordAuthentication() {
+                return new PasswordAuthentication(SECURE_USER, SECURE_PASSWORD.toCharArray());
+            }
+        }).build();
+        giveToUser();
     }
 
     /** A Java of at least some version: JAVA_HOME, the Java that runs this, or one of /usr/lib/jvm. */
@@ -130,7 +171,7 @@ final class ElasticsearchServer implements AutoCloseable {
                 .waitFor();
     }
 
-    /** Starts the node, on the data it had before, and waits until it answers. */
+    /** Starts the node, on the data it had before, and waits until its indices can be written. */
     void start() throws Exception {
         launch();
         long end = System.nanoTime() + START_BOUND.toNanos();
@@ -142,10 +183,10 @@ final class ElasticsearchServer implements AutoCloseable {
             }
             Thread.sleep(100);
         }
+        upSince = System.currentTimeMillis();
     }
 
-    /** Starts the node without waiting for it. */
-    void launch() throws IOException {
+    private void launch() throws IOException {
         List<String> command = new ArrayList<>();
         if (ROOT) {
             command.addAll(List.of("setpriv", "--reuid", USER, "--clear-groups"));
@@ -164,7 +205,7 @@ final class ElasticsearchServer implements AutoCloseable {
     private boolean answers() {
         try {
             String health = "/_cluster/health?wait_for_status=yellow&timeout=1s";
-            return request("GET", health, null).path("status").isTextual();
+            return List.of("yellow", "green").contains(request("GET", health, null).path("status").asText());
         } catch (IOException | InterruptedException e) {
             return false;
         }
@@ -186,7 +227,17 @@ final class ElasticsearchServer implements AutoCloseable {
     }
 
     String url() {
-        return "http://127.0.0.1:" + port;
+        return url(scheme.equals("http") ? "127.0.0.1" : "localhost");
+    }
+
+    /** The address of the node by one of its names. */
+    String url(String host) {
+        return scheme + "://" + host + ":" + port;
+    }
+
+    /** When the node answered for the first time, in milliseconds since 1970. */
+    long upSince() {
+        return upSince;
     }
 
     JsonNode request(String method, String path, String body) throws IOException, InterruptedException {
