@@ -22,16 +22,24 @@ PREFIX_PATTERN = r"^([a-z0-9][a-z0-9_-]*\.)?$"
 class Settings(BaseSettings):
     """The settings, with their defaults for the local stack."""
 
-    model_config = SettingsConfigDict(env_prefix="CROWDPULSE_", env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="CROWDPULSE_", env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
+    )
 
     port_base: int = Field(9000, ge=1024, le=64000, description="First port of the local stack; all others follow.")
-    state_dir: Path = Field(ROOT / ".stack", description="Where the local stack keeps jars, data and logs; default: .stack here.")
+    state_dir: Path = Field(
+        ROOT / ".stack", description="Where the local stack keeps jars, data and logs; default: .stack here."
+    )
     prefix: str = Field(
         "", pattern=PREFIX_PATTERN, description="Put before every topic, index and job, for example `test.`."
     )
 
-    kafka_bootstrap_servers: str = Field("", description="Kafka brokers, host:port[,host:port]; empty: the local stack.")
-    elasticsearch_hosts: str = Field("", description="Elasticsearch nodes, http(s)://host:port[;…]; empty: the local stack.")
+    kafka_bootstrap_servers: str = Field(
+        "", description="Kafka brokers, host:port[,host:port]; empty: the local stack."
+    )
+    elasticsearch_hosts: str = Field(
+        "", description="Elasticsearch nodes, http(s)://host:port[;…]; empty: the local stack."
+    )
     elasticsearch_username: str = Field("", description="Elasticsearch user; empty: no login.")
     elasticsearch_password: SecretStr = Field(SecretStr(""), description="Password of that user.")
     elasticsearch_api_key: SecretStr = Field(SecretStr(""), description="API key, instead of user and password.")
@@ -84,7 +92,7 @@ class Settings(BaseSettings):
 
 def example() -> str:
     """The text of `.env.example`: each setting with what it means and its default. Written by `python settings.py`."""
-    lines = ["# Settings of Crowdpulse: copy to .env, or put them in the environment. What is commented out is the default."]
+    lines = ["# Settings of Crowdpulse: for .env or the environment. What is commented out is the default."]
     for name, field in Settings.model_fields.items():
         default = "" if name in {"state_dir", "elasticsearch_password", "elasticsearch_api_key"} else field.default
         lines += ["", f"# {field.description}", f"#CROWDPULSE_{name.upper()}={default}"]
