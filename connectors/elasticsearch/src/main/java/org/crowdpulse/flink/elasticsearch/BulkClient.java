@@ -73,8 +73,9 @@ final class BulkClient implements Closeable {
         }
         Request request = new Request("POST", "/_bulk");
         request.addParameter("filter_path", ANSWER_FIELDS);
+        int patience = Math.min(config.socketTimeout(), config.requestTimeout());
         // The server gives up before we do: a request that we send again is not still being executed.
-        request.addParameter("timeout", Math.max(1, config.socketTimeout() / 2) + "ms");
+        request.addParameter("timeout", Math.max(1, patience / 2) + "ms");
         NByteArrayEntity entity = new NByteArrayEntity(body, 0, length, NDJSON);
         if (config.gzip()) {
             entity.setContentEncoding("gzip");

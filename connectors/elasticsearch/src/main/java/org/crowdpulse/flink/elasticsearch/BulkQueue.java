@@ -50,6 +50,7 @@ final class BulkQueue {
     private final Map<Slot, Slot> slots = new HashMap<>();
     private long readyBytes;
     private int held;
+    private long heldBytes;
 
     void add(BulkEntry entry) {
         Slot added = new Slot(entry);
@@ -58,8 +59,7 @@ final class BulkQueue {
             ready.addLast(added);
             readyBytes += entry.size();
         } else if (slot.inFlight) {
-            held += slot.next == null ? 1 : 0;
-            slot.next = entry;
+            hold(slot, entry);
         } else {
             readyBytes += entry.size() - slot.entry.size();
             slot.entry = entry;
@@ -110,10 +110,21 @@ final class BulkQueue {
         }
     }
 
+    private void hold(Slot slot, BulkEntry entry) {
+        if (slot.next == null) {
+            held++;
+        } else {
+            heldBytes -= slot.next.size();
+        }
+        heldBytes += entry.size();
+        slot.next = entry;
+    }
+
     private void release(Slot slot) {
         slot.entry = slot.next;
         slot.next = null;
         held--;
+        heldBytes -= slot.entry.size();
     }
 
     /** How many entries may be taken now. */
@@ -128,6 +139,11 @@ final class BulkQueue {
     /** How many entries wait, those that are held back included. */
     int size() {
         return ready.size() + held;
+    }
+
+    /** How many bytes wait, those that are held back included. */
+    long bytes() {
+        return readyBytes + heldBytes;
     }
 
     /** The waiting entries in order. Complete only while nothing is under way. */

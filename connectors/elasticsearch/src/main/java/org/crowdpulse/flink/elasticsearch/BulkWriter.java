@@ -59,6 +59,9 @@ final class BulkWriter implements StatefulSinkWriter<RowData, BufferedRequestSta
     private final Counter retries;
     private final Counter rejected;
 
+    /** Large documents would fill the memory long before there are too many of them. */
+    private final long maxBufferedBytes;
+
     private int inFlight;
     private long maxRequestBytes;
     private boolean intervalTimer;
@@ -98,6 +101,7 @@ final class BulkWriter implements StatefulSinkWriter<RowData, BufferedRequestSta
         this.backOff = new BackOff(
                 config.maxInFlight(), config.initialDelay(), config.maxDelay(), ThreadLocalRandom.current());
         this.maxRequestBytes = config.maxSize();
+        this.maxBufferedBytes = 2L * config.maxInFlight() * config.maxSize();
         this.metrics = context.metricGroup();
         this.retries = metrics.counter("retries");
         this.rejected = metrics.counter("rejected");
@@ -128,7 +132,7 @@ final class BulkWriter implements StatefulSinkWriter<RowData, BufferedRequestSta
             enqueue(entry);
         }
         sendFullRequests();
-        while (queue.size() >= config.maxBuffered()) {
+        while (queue.size() >= config.maxBuffered() || queue.bytes() >= maxBufferedBytes) {
             mailbox.yield();
         }
     }

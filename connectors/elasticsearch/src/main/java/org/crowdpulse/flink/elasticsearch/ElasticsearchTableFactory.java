@@ -116,7 +116,7 @@ public final class ElasticsearchTableFactory implements DynamicTableSinkFactory 
                 authorization(options),
                 fingerprint,
                 authorities,
-                text(options, PATH_PREFIX).orElse(null),
+                text(options, PATH_PREFIX).filter(path -> !path.equals("/")).orElse(null),
                 (int) millis(options, CONNECT_TIMEOUT),
                 (int) millis(options, REQUEST_TIMEOUT),
                 (int) millis(options, SOCKET_TIMEOUT),

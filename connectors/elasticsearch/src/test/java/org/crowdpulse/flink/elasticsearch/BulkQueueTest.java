@@ -71,14 +71,16 @@ class BulkQueueTest {
         add("a", "a1");
         List<Slot> first = queue.take(10, 100);
         add("a", "a2");
-        add("a", "a3");
+        add("a", "a333");
         add("b", "b1");
         assertThat(queue.size()).isEqualTo(2);
+        assertThat(queue.bytes()).isEqualTo(6);
         assertThat(queue.ready()).isEqualTo(1);
         assertThat(texts(queue.take(10, 100))).isEqualTo("b1");
         queue.done(first.get(0));
-        assertThat(texts(queue.take(10, 100))).isEqualTo("a3");
+        assertThat(texts(queue.take(10, 100))).isEqualTo("a333");
         assertThat(queue.size()).isZero();
+        assertThat(queue.bytes()).isZero();
     }
 
     @Test
@@ -149,7 +151,7 @@ class BulkQueueTest {
                 }
             }
             assertThat(arrived).isEqualTo(written);
-            assertThat(tested.readyBytes()).isZero();
+            assertThat(tested.bytes()).isZero();
         }
     }
 }

@@ -193,7 +193,7 @@ class BulkWriterTest {
     // The last write wins
 
     /**
-     * 20,000 updates of 500 rows in requests of 10, eight at a time, of which the server turns items away, fails as a
+     * 20,000 updates of 120 rows in requests of 10, eight at a time, of which the server turns items away, fails as a
      * whole, cuts connections after it has executed, and answers in any order.
      */
     @Test
@@ -224,11 +224,11 @@ class BulkWriterTest {
                     "sink.bulk-flush.max-actions", "10", "sink.max-in-flight-requests", "8",
                     "sink.max-buffered-requests", "100", "sink.retry.initial-delay", "1 ms",
                     "sink.retry.max-delay", "5 ms"));
-            Jobs.insert(tables, "INSERT INTO `out` SELECT MOD(n * 7919, 500), MAX(n) FROM numbers"
-                    + " GROUP BY MOD(n * 7919, 500)");
+            Jobs.insert(tables, "INSERT INTO `out` SELECT MOD(n * 7919, 120), MAX(n) FROM numbers"
+                    + " GROUP BY MOD(n * 7919, 120)");
             Map<String, Long> expected = new HashMap<>();
             for (long n = 1; n <= 20_000; n++) {
-                expected.put(String.valueOf(n * 7919 % 500), n);
+                expected.put(String.valueOf(n * 7919 % 120), n);
             }
             Map<String, Long> written = new HashMap<>();
             server.documents("out").forEach((id, source) -> written.put(id, source.get("newest").asLong()));
@@ -435,6 +435,32 @@ class BulkWriterTest {
             assertThat(TestReporter.value(metrics, "bufferedRequests")).isEqualTo(300);
             assertThat(TestReporter.value(metrics, "inFlightRequests")).isEqualTo(2);
             assertThat(TestReporter.value(metrics, "numRecordsIn")).isEqualTo(400);
+            back.countDown();
+            job.getJobExecutionResult().get(60, TimeUnit.SECONDS);
+            assertThat(server.documents("out")).hasSize(10_000);
+        }
+    }
+
+    @Test
+    void theJobIsHeldBackWhileTheBufferHasTooManyBytes() throws Exception {
+        CountDownLatch back = new CountDownLatch(1);
+        try (ScriptedServer server = new ScriptedServer(request -> {
+            back.await();
+            return new Reply(200, item -> null);
+        })) {
+            String metrics = "held back by bytes";
+            TableEnvironment tables = Jobs.tables("pipeline.name", metrics);
+            tables.executeSql(Jobs.numbers(10_000, 1_000_000));
+            tables.executeSql(Jobs.table("out", "n BIGINT, text STRING, PRIMARY KEY (n) NOT ENFORCED", server.url(),
+                    "sink.bulk-flush.max-size", "10kb", "sink.max-in-flight-requests", "3"));
+            JobClient job = tables.executeSql("INSERT INTO `out` SELECT n, REPEAT('x', 900) FROM numbers")
+                    .getJobClient().orElseThrow();
+            while (TestReporter.value(metrics, "bufferedRequests") < 60) {
+                Thread.sleep(20);
+            }
+            Thread.sleep(500);
+            // Twice three requests of 10 KB, at nearly 1 KB a document.
+            assertThat(TestReporter.value(metrics, "bufferedRequests")).isBetween(60L, 66L);
             back.countDown();
             job.getJobExecutionResult().get(60, TimeUnit.SECONDS);
             assertThat(server.documents("out")).hasSize(10_000);

@@ -171,6 +171,20 @@ abstract class SinkSuite {
         assertThat(one.get("source").asText()).matches("\\{\"n\":\\d*50,\"day\":\"no day\"}");
     }
 
+    /** Elasticsearch refuses the whole request for such an id. */
+    @Test
+    void anEmptyIdBlocksNothing() throws Exception {
+        TableEnvironment tables = tables("empty_id", "k STRING, n BIGINT, PRIMARY KEY (k) NOT ENFORCED",
+                "sink.failure-handler", "index:empty_id_refused");
+        tables.executeSql(Jobs.numbers(200, 1_000_000));
+        Jobs.insert(tables,
+                "INSERT INTO empty_id SELECT IF(n = 70, '', CAST(n AS STRING)), n FROM numbers");
+        assertThat(server.count("empty_id")).isEqualTo(199);
+        JsonNode refused = server.documents("empty_id_refused").values().iterator().next();
+        assertThat(refused.get("source").asText()).isEqualTo("{\"k\":\"\",\"n\":70}");
+        assertThat(refused.get("status").asInt()).isEqualTo(400);
+    }
+
     /**
      * The node is killed in the middle of 50,000 rows, and of 50,000 updates of 2,000 rows, and started again after 30
      * seconds. The jobs may not be restarted, so any failure would end them.
