@@ -632,6 +632,27 @@ class BulkWriterTest {
     }
 
     @Test
+    void checkpointsGoOnWhileTheServerIsAwayAndTheBufferIsNotFull() throws Exception {
+        try (ScriptedServer server = new ScriptedServer(ScriptedServer.status(503))) {
+            String metrics = "checkpoints";
+            TableEnvironment tables =
+                    Jobs.tables("pipeline.name", metrics, "execution.checkpointing.interval", "200 ms");
+            tables.executeSql(Jobs.numbers(10_000, 20));
+            tables.executeSql(Jobs.table("out", KEYED, server.url(), "sink.bulk-flush.interval", "100 ms"));
+            JobClient job = tables.executeSql("INSERT INTO `out` SELECT n FROM numbers").getJobClient().orElseThrow();
+            while (TestReporter.value(metrics, "bufferedRequests") < 20) {
+                Thread.sleep(20);
+            }
+            long before = TestReporter.value(metrics, "numberOfCompletedCheckpoints");
+            Thread.sleep(4000);
+            long during = TestReporter.value(metrics, "numberOfCompletedCheckpoints") - before;
+            job.cancel().get();
+            assertThat(during).isGreaterThanOrEqualTo(4);
+            assertThat(server.documents("out")).isEmpty();
+        }
+    }
+
+    @Test
     void metricsSayWhatHappened() throws Exception {
         AtomicInteger times = new AtomicInteger();
         try (ScriptedServer server = new ScriptedServer(ScriptedServer.refusing(item -> switch (item.id()) {

@@ -11,7 +11,7 @@ import org.apache.flink.metrics.MetricGroup;
 import org.apache.flink.metrics.reporter.MetricReporter;
 import org.apache.flink.metrics.reporter.MetricReporterFactory;
 
-/** Keeps the metrics of the sink's operator, to be looked at during and after a job, by the job's name. */
+/** Keeps the metrics of the sink's operator and the count of checkpoints, by the job's name. */
 public final class TestReporter implements MetricReporter, MetricReporterFactory {
 
     private static final Map<String, Map<String, Metric>> JOBS = new ConcurrentHashMap<>();
@@ -36,7 +36,8 @@ public final class TestReporter implements MetricReporter, MetricReporterFactory
     @Override
     public void notifyOfAddedMetric(Metric metric, String name, MetricGroup group) {
         Map<String, String> variables = group.getAllVariables();
-        if (variables.getOrDefault("<operator_name>", "").contains("Writer")) {
+        boolean ofSink = variables.getOrDefault("<operator_name>", "").contains("Writer");
+        if (ofSink || name.equals("numberOfCompletedCheckpoints")) {
             JOBS.computeIfAbsent(variables.get("<job_name>"), job -> new ConcurrentHashMap<>()).put(name, metric);
         }
     }
