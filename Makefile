@@ -48,7 +48,8 @@ format: environment-dev  ## Put the Python files in form
 bench: environment-dev  ## Measure: each row a ratio to a reference of the same run
 	@$(RUN) -m bench
 
-clean: down  ## Stop and remove all that was built or downloaded
+clean: environment  ## Stop, and remove all that was built, downloaded or written
+	@$(RUN) -m stack down --data
 	rm -rf .stack .venv connectors/*/target
 
 tools:
