@@ -14,6 +14,7 @@ import java.security.cert.TrustAnchor;
 import java.security.cert.X509Certificate;
 import java.util.Arrays;
 import java.util.Collection;
+import java.util.List;
 import java.util.Set;
 import javax.net.ssl.HostnameVerifier;
 import javax.net.ssl.SSLContext;
@@ -110,7 +111,7 @@ final class Certificates {
                     "no certificate of the server has the fingerprint of 'ssl.certificate-fingerprint'");
         }
 
-        private static void checkSignedBy(X509Certificate anchor, java.util.List<X509Certificate> path)
+        private static void checkSignedBy(X509Certificate anchor, List<X509Certificate> path)
                 throws CertificateException {
             try {
                 PKIXParameters parameters = new PKIXParameters(Set.of(new TrustAnchor(anchor, null)));

@@ -3,6 +3,7 @@ package org.crowdpulse.flink.elasticsearch;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.security.SecureRandom;
+import java.util.Arrays;
 import java.util.Base64;
 import org.apache.flink.api.connector.sink2.SinkWriter;
 import org.apache.flink.api.connector.sink2.WriterInitContext;
@@ -112,6 +113,6 @@ final class RowConverter implements ElementConverter<RowData, BulkEntry> {
     /** An id of 20 characters: a random part per writer, then a counter, which Lucene finds fast. */
     private String nextId() {
         byte[] counter = ByteBuffer.allocate(8).putLong(idCounter++).array();
-        return idPrefix + Base64.getUrlEncoder().encodeToString(java.util.Arrays.copyOfRange(counter, 2, 8));
+        return idPrefix + Base64.getUrlEncoder().encodeToString(Arrays.copyOfRange(counter, 2, 8));
     }
 }

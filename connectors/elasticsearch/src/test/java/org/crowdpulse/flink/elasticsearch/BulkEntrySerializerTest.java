@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
+import java.util.HexFormat;
 import java.util.List;
 import org.apache.flink.connector.base.sink.writer.BufferedRequestState;
 import org.apache.flink.connector.base.sink.writer.RequestEntryWrapper;
@@ -46,7 +47,7 @@ class BulkEntrySerializerTest {
     /** The bytes of version 1, which later versions of the sink must still read. */
     @Test
     void theFirstVersionStaysReadable() throws Exception {
-        byte[] version1 = java.util.HexFormat.of().parseHex("00000001" + "01" + "000000056564697473" + "000000026964"
+        byte[] version1 = HexFormat.of().parseHex("00000001" + "01" + "000000056564697473" + "000000026964"
                 + "01" + "0000000e" + "0000000e" + "7b2264656c657465223a7b7d7d0a");
         BulkEntry entry =
                 serializer.deserialize(1, version1).getBufferedRequestEntries().get(0).getRequestEntry();

@@ -272,6 +272,9 @@ final class ElasticsearchServer implements AutoCloseable {
     @Override
     public void close() {
         kill();
+        if (!Files.exists(directory)) {
+            return;
+        }
         Runtime.getRuntime().removeShutdownHook(stopAtExit);
         try (Stream<Path> files = Files.walk(directory)) {
             files.sorted(Comparator.reverseOrder()).forEach(file -> file.toFile().delete());

@@ -52,8 +52,9 @@ final class SinkBenchmark {
     public static void main(String[] arguments) throws Exception {
         int documents = Integer.parseInt(arguments[0]);
         String[] groups = String.join(" ", arguments).substring(arguments[0].length()).trim().split(" ?-- ?");
-        try (ElasticsearchServer server =
-                new ElasticsearchServer(Path.of(System.getProperty("elasticsearch.home")), 17)) {
+        Path home = Path.of(System.getProperty("elasticsearch.home"));
+        int java = home.getFileName().toString().startsWith("elasticsearch-8") ? 17 : 21;
+        try (ElasticsearchServer server = new ElasticsearchServer(home, java)) {
             server.start();
             run(server, "blackhole (warm-up)", documents, "'connector' = 'blackhole'");
             run(server, "blackhole", documents, "'connector' = 'blackhole'");
