@@ -6,11 +6,14 @@ import sys
 import time
 
 from kafka import KafkaProducer
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, MessageSizeTooLargeError
 
 from settings import settings
 
-MAX_REQUEST_BYTES = 4 * 1024 * 1024
+# What the topics take (stack/topics.yaml). What a job may read is less: a longer record is its dead letter.
+MAX_REQUEST_BYTES = 2 * 1024 * 1024
+# kafka-python keeps what is not sent yet without a bound; so that memory has one, we wait for Kafka this often.
+MAX_UNSENT_BYTES = 32 * 1024 * 1024
 
 
 class KafkaUnavailable(Exception):
@@ -21,7 +24,8 @@ class Sender:
     """Sends records and knows when Kafka has them all.
 
     Records of one key stay in order (idempotent, acks=all). Batches go out after 20 ms, so a slow stream is not held
-    back and a fast one goes out in large requests.
+    back and a fast one goes out in large requests. A record that is too long for Kafka is said, counted in `too_long`
+    and left out: it would be too long on every try.
     """
 
     def __init__(self, wait_seconds: float = 60) -> None:
@@ -51,7 +55,9 @@ class Sender:
                     print(f"Waiting for Kafka at {servers} …", file=sys.stderr)
                     said = True
                 time.sleep(1)
+        self.too_long = 0
         self._failure: BaseException | None = None
+        self._unsent_bytes = 0
 
     def send(self, topic: str, key: bytes | None, value: bytes) -> None:
         """Hand a record over; it is with Kafka only after `flush`. Raises KafkaUnavailable for a refused record."""
@@ -59,20 +65,29 @@ class Sender:
             self._producer.send(settings().prefix + topic, key=key, value=value).add_errback(self._failed)
         except KafkaError as error:
             self._failed(error)
-        if self._failure:
+        self._unsent_bytes += len(value)
+        if self._failure or self._unsent_bytes > MAX_UNSENT_BYTES:
             self.flush()
 
     def flush(self) -> None:
         """Wait until Kafka has all that was handed over. Raises KafkaUnavailable when it did not take a record."""
         try:
             self._producer.flush(timeout=120)
+            self._unsent_bytes = 0
         except KafkaError as error:
             self._failed(error)
         if self._failure:
-            raise KafkaUnavailable(f"Kafka did not take a record: {self._failure}.")
+            raise KafkaUnavailable(
+                f"Kafka did not take a record ({type(self._failure).__name__}: {self._failure}). Is it up, and does the"
+                " topic exist? `make up` starts the one and creates the other."
+            )
 
     def close(self) -> None:
         self._producer.close(timeout=10)
 
     def _failed(self, error: BaseException) -> None:
-        self._failure = self._failure or error
+        if isinstance(error, MessageSizeTooLargeError):
+            self.too_long += 1
+            print(f"A record is too long for Kafka and was left out: {error}.", file=sys.stderr)
+        else:
+            self._failure = self._failure or error

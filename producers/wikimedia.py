@@ -24,12 +24,14 @@ from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext, suppress
 from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import BinaryIO, cast
 from urllib.parse import urlsplit
 
 import orjson
 import requests
+from requests.exceptions import InvalidSchema, InvalidURL, MissingSchema
 from sseclient import SSEClient
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
@@ -41,6 +43,7 @@ from settings import settings
 LONGEST_BACKOFF_SECONDS = 60.0
 FIRST_CONNECTION_SECONDS = 60.0
 STORE_SECONDS = 2.0
+PUBLIC_URL = "https://stream.wikimedia.org/v2/stream"
 
 
 class InputError(Exception):
@@ -102,11 +105,15 @@ def read_file(path: Path, stream: str | None = None) -> Iterator[Event]:
     """
     try:
         with _opened(path) as file:
-            if path.name.removesuffix(".gz").endswith((".jsonl", ".json", ".ndjson")):
+            # By content too, since recordings of both shapes are called .json; SSE never begins with a brace.
+            has_lines = path.name.removesuffix(".gz").endswith((".jsonl", ".ndjson"))
+            if has_lines or file.read(4096).lstrip(BOM_UTF8 + b" \r\n").startswith(b"{"):
+                file.seek(0)
                 for line in file:
                     if line.strip():
                         yield as_event(line.rstrip(b"\r\n"), stream)
             else:
+                file.seek(0)
                 for data, position in SseEvents(iter(lambda: file.read(65536), b"")).read():
                     yield as_event(data, stream, position)
     except (OSError, EOFError) as error:
@@ -137,6 +144,7 @@ class Live:
         since: datetime | None = None,
         stall_seconds: float = 30,
         backoff_seconds: float = 1,
+        give_up_seconds: float = 0,
     ) -> None:
         self.address = f"{url.rstrip('/')}/{','.join(streams)}"
         self.position = position
@@ -148,20 +156,30 @@ class Live:
         self._said = said
         self._stall_seconds = stall_seconds
         self._backoff_seconds = backoff_seconds
-        self._headers = {"Accept": "text/event-stream", "User-Agent": user_agent or "crowdpulse-local"}
+        self._give_up_seconds = give_up_seconds
+        self._headers = {
+            "Accept": "text/event-stream",
+            "Accept-Encoding": "identity",  # a compressed stream would arrive in bursts
+            "User-Agent": user_agent or "crowdpulse-local",
+        }
 
     def events(self) -> Iterator[Event]:
-        """Events as they come, without Wikimedia's canaries. Raises InputError when refused for good, and
-        StreamUnavailable when the first connection does not come about within a minute."""
+        """Events as they come, without Wikimedia's canaries.
+
+        Raises InputError when refused for good, and StreamUnavailable when nothing is heard for `give_up_seconds` (0:
+        never), or when the first connection does not come about within a minute.
+        """
         failures = 0
-        began = time.monotonic()
         connected_once = False
+        heard_at = time.monotonic()
         while True:
             heard = self._heard
             wait: float | None = None
+            too_many = False
             try:
                 with self._connect() as response:
-                    if response.status_code == 429:
+                    too_many = response.status_code == 429
+                    if too_many:
                         wait = _retry_after(response.headers.get("Retry-After"))
                         reason = "was told 429: too many connections from this address or too many requests"
                     elif response.status_code >= 400:
@@ -171,24 +189,27 @@ class Live:
                         connected_once = True
                         yield from self._read(response)
                         reason = "the connection was closed"
-            except (requests.exceptions.ConnectionError, HTTPError) as error:
-                stalled = isinstance(error, ReadTimeoutError)
-                reason = (
-                    f"heard nothing for {self._stall_seconds:g} s"
-                    if stalled
-                    else f"the connection broke ({_short(error)})"
-                )
-                if not connected_once and time.monotonic() - began > FIRST_CONNECTION_SECONDS:
-                    raise StreamUnavailable(
-                        f"{self.address} cannot be reached ({_short(error)}). Without a network, use --synthetic."
-                    ) from None
-            except requests.exceptions.RequestException as error:
-                reason = f"the connection broke ({_short(error)})"
-            failures = 0 if self._heard > heard else failures + 1
+            except (InvalidURL, InvalidSchema, MissingSchema):
+                raise InputError(f"{self.address} is no address: --url is for example {PUBLIC_URL}.") from None
+            except (ReadTimeoutError, requests.exceptions.ReadTimeout):
+                reason = f"heard nothing for {self._stall_seconds:g} s"
+            except (requests.exceptions.RequestException, HTTPError) as error:
+                what = "the connection broke" if connected_once else "it cannot be reached"
+                reason = f"{what} ({_short(error)})" + ("" if connected_once else "; --synthetic needs no network")
+            if self._heard > heard:
+                # A connection that told something was a good one: the back-off begins anew.
+                failures, heard_at = 0, time.monotonic()
+            else:
+                failures += 1
             self.reconnects += 1
-            # A connection that told something was a good one: the back-off begins anew.
             longest = min(LONGEST_BACKOFF_SECONDS, self._backoff_seconds * 2 ** min(failures, 10))
             pause = wait if wait is not None else longest * random.uniform(0.5, 1)
+            patience = self._give_up_seconds or (0 if connected_once else FIRST_CONNECTION_SECONDS)
+            if patience and not too_many:
+                left = heard_at + patience - time.monotonic()
+                if left <= 0:
+                    raise StreamUnavailable(f"{self.address}: {reason}. Given up after {patience:g} s.")
+                pause = min(pause, left)
             self._said(f"{self.address}: {reason}; trying again in {pause:.1f} s.")
             time.sleep(pause)
 
@@ -234,10 +255,14 @@ def _as_it_comes(response: requests.Response) -> Iterator[bytes]:
 
 
 def _retry_after(header: str | None) -> float | None:
-    try:
-        return min(LONGEST_BACKOFF_SECONDS, max(0.0, float(header))) if header else None
-    except ValueError:
+    """Seconds to wait by a Retry-After header, which is a number of seconds or a date; None where it is neither."""
+    if not header:
         return None
+    with suppress(ValueError):
+        return max(0.0, float(header))
+    with suppress(ValueError):
+        return max(0.0, parsedate_to_datetime(header).timestamp() - time.time())
+    return None
 
 
 def _short(error: Exception) -> str:
@@ -272,6 +297,8 @@ class Progress:
 
     def __init__(self) -> None:
         self.sent = 0
+        self.canaries = 0
+        self.live: Live | None = None
         self._began = time.monotonic()
         self._line = sys.stderr.isatty()
         self._next = self._began + (0.5 if self._line else 10)
@@ -280,16 +307,15 @@ class Progress:
     def event(self, event: Event) -> None:
         self.sent += 1
         self._latest = event.time or self._latest
-        if self.sent % 64 == 0 or self._line:
-            now = time.monotonic()
-            if now >= self._next:
-                self._next = now + (0.5 if self._line else 10)
-                print(
-                    f"\r\x1b[K{self}" if self._line else str(self),
-                    end="" if self._line else "\n",
-                    file=sys.stderr,
-                    flush=True,
-                )
+        now = time.monotonic()
+        if now >= self._next:
+            self._next = now + (0.5 if self._line else 10)
+            print(
+                f"\r\x1b[K{self}" if self._line else str(self),
+                end="" if self._line else "\n",
+                file=sys.stderr,
+                flush=True,
+            )
 
     def say(self, sentence: str) -> None:
         print(f"\r\x1b[K{sentence}" if self._line else sentence, file=sys.stderr, flush=True)
@@ -300,7 +326,10 @@ class Progress:
         with suppress(ValueError, TypeError):
             behind = datetime.now(UTC) - datetime.fromisoformat(self._latest or "")
             lag = f", event time {behind.total_seconds():,.0f} s behind"
-        return f"{self.sent:,} events sent, {self.sent / seconds:,.0f}/s{lag}"
+        canaries = self.canaries + (self.live.canaries if self.live else 0)
+        more = f", {self.live.reconnects} reconnects" if self.live else ""
+        more += f", {canaries} canaries dropped" if self.live or canaries else ""
+        return f"{self.sent:,} events, {self.sent / seconds:,.0f}/s{lag}{more}"
 
 
 def paced(events: Iterable[Event], rate: float) -> Iterator[Event]:
@@ -317,11 +346,15 @@ def paced(events: Iterable[Event], rate: float) -> Iterator[Event]:
 
 
 def generated(options: argparse.Namespace, streams: list[str]) -> Iterator[Event]:
-    """Synthetic events: those of the past at once, then each at its time."""
-    rate = options.rate or synthetic_wikimedia.NOMINAL_RATE
+    """Synthetic events: those of the past at once, then each at its time.
+
+    As fast as possible (`--rate 0`) with a limit, they are spread over the past: the last of them is of now.
+    """
     past = timedelta(minutes=options.backfill_minutes)
-    if not options.rate and options.limit:
-        past += timedelta(seconds=options.limit / rate)  # all at once, the last of them now
+    rate = options.rate or synthetic_wikimedia.NOMINAL_RATE
+    if options.limit and not options.rate:
+        past = past or timedelta(seconds=options.limit / rate)
+        rate = options.limit / past.total_seconds()
     start = datetime.now(UTC) - past
     for event in synthetic_wikimedia.events(
         streams,
@@ -389,7 +422,8 @@ def parser() -> argparse.ArgumentParser:
         "--stream",
         action="append",
         metavar="NAME",
-        help=f"repeatable; one of {', '.join(sorted(STREAMS))} (default: recentchange)",
+        help=f"repeatable, or NAME,NAME: {', '.join(sorted(STREAMS))}; short: page_change, revert-risk (default:"
+        " recentchange)",
     )
     top.add_argument("--limit", type=_count, default=0, metavar="N", help="stop after N events (default: never)")
     top.add_argument("--rate", type=_number, default=0.0, metavar="R", help="events a second; 0: as fast as it goes")
@@ -409,6 +443,14 @@ def parser() -> argparse.ArgumentParser:
     )
     live.add_argument(
         "--backoff-seconds", type=_number, default=1.0, metavar="S", help="the first pause before a reconnect"
+    )
+    live.add_argument(
+        "--give-up-seconds",
+        type=_number,
+        default=0.0,
+        metavar="S",
+        help="end with exit code 1 after hearing nothing for this long; 0: never, but for a first connection that does"
+        f" not come about within {FIRST_CONNECTION_SECONDS:g} s",
     )
 
     recorded = top.add_argument_group("recordings")
@@ -431,20 +473,21 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     progress = Progress()
-    live: Live | None = None
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop)
     try:
         if options.file and options.synthetic:
             raise InputError("Give either --file or --synthetic.")
-        streams = [_stream(name) for name in options.stream or []]
+        names = [name for given in options.stream or [] for name in given.split(",")]
+        streams = list(dict.fromkeys(map(_stream, names)))
         stored = None
         if options.file:
-            events = paced(_limited(_recorded(options, streams), options.limit), options.rate)
+            events = paced(_limited(_recorded(options, streams, progress), options.limit), options.rate)
         elif options.synthetic:
             events = generated(options, streams or ["recentchange"])
         else:
             live, stored = _live(options, streams or ["recentchange"], progress)
+            progress.live = live
             events = _limited(live.events(), options.limit)
         if options.output:
             write(events, options.output, progress)
@@ -462,15 +505,18 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         progress.say("Stopped.")
-    more = f", {live.reconnects} reconnects, {live.canaries} canaries" if live else ""
-    progress.say(f"{progress}{more}.")
+    progress.say(f"{progress}.")
     return 0
 
 
-def _recorded(options: argparse.Namespace, streams: list[str]) -> Iterator[Event]:
+def _recorded(options: argparse.Namespace, streams: list[str], progress: Progress) -> Iterator[Event]:
     if len(streams) > 1:
         raise InputError("A file is of one --stream, or says itself what each event is of.")
-    return read_file(options.file, streams[0] if streams else None)
+    for event in read_file(options.file, streams[0] if streams else None):
+        if event.canary:
+            progress.canaries += 1
+        else:
+            yield event
 
 
 def _live(options: argparse.Namespace, streams: list[str], progress: Progress) -> tuple[Live, Position]:
@@ -481,7 +527,9 @@ def _live(options: argparse.Namespace, streams: list[str], progress: Progress) -
             "Wikimedia wants to know who reads its streams: set CROWDPULSE_WIKIMEDIA_USER_AGENT, for example to"
             " `my-crowdpulse/1.0 (https://example.org/me; me@example.org)`. --synthetic needs none."
         )
-    stored = Position(settings().state_dir / "positions" / f"{settings().prefix}{'+'.join(sorted(streams))}.json")
+    # One position for each service, too: an id of one means nothing to another.
+    name = f"{settings().prefix}{urlsplit(url).netloc.replace(':', '_')}+{'+'.join(sorted(streams))}.json"
+    stored = Position(settings().state_dir / "positions" / name)
     live = Live(
         url,
         streams,
@@ -491,6 +539,7 @@ def _live(options: argparse.Namespace, streams: list[str], progress: Progress) -
         since=options.since,
         stall_seconds=options.stall_seconds,
         backoff_seconds=options.backoff_seconds,
+        give_up_seconds=options.give_up_seconds,
     )
     return live, stored
 
