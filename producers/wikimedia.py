@@ -497,6 +497,8 @@ def main(arguments: list[str] | None = None) -> int:
                 send(events, sender, progress, stored=stored)
             finally:
                 sender.close()
+                if sender.too_long:
+                    progress.say(f"{sender.too_long} records were too long for Kafka and were left out.")
     except InputError as error:
         progress.say(str(error))
         return 2

@@ -24,6 +24,7 @@ class SseServer:
         forbidden: every connection is answered 403.
         stall_at: the number of the connection that says nothing after its first event; 0: none.
         canary_every: a canary event comes before every so manieth event; 0: never.
+        chunked: the body comes in chunks as of HTTP/1.1, and a cut comes in the middle of a chunk.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class SseServer:
         forbidden: bool = False,
         stall_at: int = 0,
         canary_every: int = 0,
+        chunked: bool = False,
     ) -> None:
         self.connections = 0
         self.refused = 0
@@ -45,6 +47,8 @@ class SseServer:
         server = self
 
         class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1" if chunked else "HTTP/1.0"
+
             def do_GET(self) -> None:
                 with server._lock:
                     server.connections += 1
@@ -64,8 +68,11 @@ class SseServer:
             def _stream(self, number: int) -> None:
                 self.send_response(200)
                 self.send_header("Content-Type", "text/event-stream; charset=utf-8")
+                if chunked:
+                    self.send_header("Transfer-Encoding", "chunked")
                 self.end_headers()
-                self.wfile.write(b":ok\n\n")
+                self.close_connection = True
+                self._write(b":ok\n\n")
                 resume = self.headers.get("Last-Event-ID")
                 first = 0 if resume is None else json.loads(resume)[0]["offset"] + 1
                 first = max(0, first - (repeat_on_reconnect if resume else 0))
@@ -75,7 +82,7 @@ class SseServer:
                     if canary_every and offset % canary_every == 0:
                         self._tell(offset - 1, {"meta": {"domain": "canary", "stream": "mediawiki.recentchange"}})
                     if cut_every and offset == last:
-                        self.wfile.write(_as_sse(offset, events[offset])[:-40])
+                        self._write(_as_sse(offset, events[offset]), cut=40)
                         return
                     self._tell(offset, events[offset])
                     if number == stall_at:
@@ -84,7 +91,11 @@ class SseServer:
                 server._closing.wait(60)
 
             def _tell(self, offset: int, event: dict[str, Any]) -> None:
-                self.wfile.write(_as_sse(offset, event))
+                self._write(_as_sse(offset, event))
+
+            def _write(self, piece: bytes, cut: int = 0) -> None:
+                framed = b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece
+                self.wfile.write(framed[: len(framed) - cut])
 
             def log_message(self, format: str, *args: object) -> None:
                 """Keeps the tests' output quiet."""

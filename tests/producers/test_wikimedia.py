@@ -5,15 +5,30 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from producers._wikimedia_streams import Event, as_event
-from producers.wikimedia import InputError, Live, Position, SseEvents, main, read_file, send
-from settings import ROOT
+from producers.wikimedia import (
+    InputError,
+    Live,
+    Position,
+    SseEvents,
+    StreamUnavailable,
+    _retry_after,
+    main,
+    read_file,
+    send,
+)
+from settings import ROOT, settings
 from tests.sse_server import SseServer
 
 DATA = Path(os.environ.get("CROWDPULSE_DATA", ROOT.parent / "shared" / "data")) / "wikimedia-events"
@@ -102,6 +117,20 @@ def test_a_recording_may_be_gzipped_whatever_its_name(tmp_path: Path) -> None:
     assert [event.key for event in read_file(file, "recentchange")] == [b"w:a", b"w:b"]
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("sse.json", b":ok\n\ndata: {}\n\ndata: []\n\n"),
+        ("lines.raw", b'\n{"a":1}\n[]\n'),
+        ("broken.jsonl", b'<html>\n{"a":1}\n'),
+    ],
+)
+def test_a_recording_is_known_by_what_is_in_it(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+
+    assert len(list(read_file(tmp_path / name))) == 2
+
+
 def test_a_gzip_that_was_cut_off_is_said(tmp_path: Path) -> None:
     file = tmp_path / "events.jsonl.gz"
     file.write_bytes(gzip.compress(b"{}\n" * 100_000)[:-20])
@@ -123,8 +152,9 @@ def ids(stream: Iterator[Event], count: int) -> list[int]:
     return [int(json.loads(next(stream).value)["meta"]["id"]) for _ in range(count)]
 
 
-def test_a_connection_that_is_cut_and_repeats_is_resumed_where_it_was() -> None:
-    with SseServer(events(40), cut_every=10, repeat_on_reconnect=2, canary_every=5) as server:
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_connection_that_is_cut_and_repeats_is_resumed_where_it_was(chunked: bool) -> None:
+    with SseServer(events(40), cut_every=10, repeat_on_reconnect=2, canary_every=5, chunked=chunked) as server:
         stream = live(server)
         found = ids(stream.events(), 46)
 
@@ -151,6 +181,47 @@ def test_a_silent_connection_is_left() -> None:
         assert ids(live(server, said, stall_seconds=0.3).events(), 3) == [0, 1, 2]
 
     assert "heard nothing for 0.3 s" in said[0]
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("7", 7.0),
+        ("0.2", 0.2),
+        ("-1", 0.0),
+        ("300", 300.0),
+        ("Fri, 02 Jan 1970 00:00:00 GMT", 0.0),
+        ("soon", None),
+        ("", None),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date(header: str, seconds: float | None) -> None:
+    assert _retry_after(header) == seconds
+
+
+def test_a_date_to_retry_after_is_waited_for() -> None:
+    wait = _retry_after(format_datetime(datetime.now(UTC) + timedelta(seconds=120), usegmt=True))
+
+    assert wait is not None
+    assert 110 < wait <= 120
+
+
+def test_a_service_that_cannot_be_reached_is_given_up() -> None:
+    said: list[str] = []
+    unreachable = Live(
+        "http://127.0.0.1:1", ["recentchange"],
+        user_agent="test", said=said.append, backoff_seconds=0.01, give_up_seconds=0.3,
+    )  # fmt: skip
+
+    with pytest.raises(StreamUnavailable, match="--synthetic needs no network"):
+        next(unreachable.events())
+    assert len(said) > 1
+    assert "cannot be reached" in said[0]
+
+
+def test_an_address_that_is_none_is_said() -> None:
+    with pytest.raises(InputError, match="is no address"):
+        next(Live("127.0.0.1", ["recentchange"], user_agent="test", said=print).events())
 
 
 def test_a_forbidden_client_is_told_why() -> None:
@@ -202,6 +273,87 @@ def test_a_position_is_stored_only_after_kafka_has_what_is_before_it(tmp_path: P
     assert stored.load() == "p2"
 
 
+CANARY = {"meta": {"domain": "canary", "stream": "mediawiki.page-create"}}
+
+
+def run(*arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "producers.wikimedia", *arguments]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_canaries_of_a_recording_are_dropped_and_counted(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "events.jsonl"
+    file.write_text("\n".join(map(json.dumps, [CANARY, *events(3), CANARY])), encoding="utf-8")
+
+    assert main(["--file", str(file), "--output", "-", "--limit", "2"]) == 0
+
+    output = capfd.readouterr()
+    assert [json.loads(line) for line in output.out.splitlines()] == events(2)
+    assert "2 events" in output.err
+    assert "1 canaries dropped" in output.err
+
+
+def test_generated_events_that_are_limited_end_now(tmp_path: Path) -> None:
+    for options, minutes in ((["--limit", "300"], 0.1), (["--limit", "300", "--backfill-minutes", "20"], 20)):
+        file = tmp_path / f"{minutes}.jsonl"
+        assert main(["--synthetic", "--duplicates", "0", "--output", str(file), *options]) == 0
+        lines = file.read_text(encoding="utf-8").splitlines()
+        ages = [
+            (datetime.now(UTC) - datetime.fromisoformat(json.loads(line)["meta"]["dt"])).total_seconds()
+            for line in lines
+        ]
+        assert len(lines) == 300
+        assert minutes * 60 - 5 < max(ages) < minutes * 60 + 15
+        assert 0 <= min(ages) < 15
+
+
+def test_malformed_ones_come_on_top_of_the_limit(tmp_path: Path) -> None:
+    file = tmp_path / "events.jsonl"
+    assert main(["--synthetic", "--limit", "100", "--malformed", "0.1", "--output", str(file)]) == 0
+
+    assert len(file.read_bytes().split(b"\n")) - 1 == 110
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_producer_that_is_stopped_says_what_it_did(number: signal.Signals) -> None:
+    producer = run("--synthetic", "--rate", "200", "--output", "-")
+    assert producer.stdout
+    assert json.loads(producer.stdout.readline())["meta"]["stream"] == "mediawiki.recentchange"
+    producer.send_signal(number)
+    _, said = producer.communicate(timeout=10)
+
+    assert producer.returncode == 0
+    assert "Stopped." in said
+    assert "events" in said
+
+
+def test_several_streams_are_one_connection_and_short_names_are_known(capfd: pytest.CaptureFixture[str]) -> None:
+    with SseServer(events(5)) as server:
+        assert main(["--url", server.url, "--stream", "recentchange,page_change", "--stream", "revert-risk",
+                     "--stream", "recentchange", "--limit", "5", "--output", "-"]) == 0  # fmt: skip
+
+    assert server.requests[0]["path"].endswith(
+        "/recentchange,mediawiki.page_change.v1,mediawiki.page_revert_risk_prediction_change.v1"
+    )
+    assert len(capfd.readouterr().out.splitlines()) == 5
+
+
+def test_streams_that_cannot_be_reached_end_with_exit_code_1(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--url", "http://127.0.0.1:1", "--give-up-seconds", "0.1", "--output", "-"]) == 1
+    assert "--synthetic" in capsys.readouterr().err
+
+
+@pytest.fixture
+def nameless(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Settings without a User-Agent, whatever the environment and .env say."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CROWDPULSE_WIKIMEDIA_USER_AGENT", raising=False)
+    settings.cache_clear()
+    yield
+    settings.cache_clear()
+
+
+@pytest.mark.usefixtures("nameless")
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -232,8 +384,6 @@ def test_wrong_options_are_said_with_exit_code_2(arguments: list[str]) -> None:
 def test_without_kafka_it_waits_and_then_says_what_to_do(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    from settings import settings
-
     file = tmp_path / "one.jsonl"
     file.write_text('{"wiki":"w","title":"a"}\n', encoding="utf-8")
     monkeypatch.setenv("CROWDPULSE_KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
