@@ -124,6 +124,8 @@ def config() -> dict[str, Any]:
         "execution.checkpointing.interval": "10 s",
         "execution.checkpointing.mode": "EXACTLY_ONCE",
         "execution.checkpointing.timeout": "5 min",
+        # While Elasticsearch is away for long, checkpoints may time out; the job waits for it all the same.
+        "execution.checkpointing.tolerable-failed-checkpoints": 1000,
         "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
         "execution.checkpointing.num-retained": 2,
         # Only RocksDB can; a job that chooses it gets it.

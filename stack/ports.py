@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import socket
+import time
 from pathlib import Path
 
 from settings import settings
 
 HOST = "127.0.0.1"
+UNKNOWN_HOLDER = "another user's process"
 
 # Offsets from CROWDPULSE_PORT_BASE: with the default 9000, Kafka is 9092 and Elasticsearch 9200, as usual.
 OFFSETS = {
@@ -45,6 +47,17 @@ def is_taken(number: int) -> bool:
     return False
 
 
+def becomes_free(number: int, timeout_seconds: float = 15.0) -> bool:
+    """Whether a port that is taken becomes free by itself: a process that was just killed holds its ports until its
+    last thread has ended, and in that time nobody can be named as their holder."""
+    deadline = time.monotonic() + timeout_seconds
+    while holder(number) == UNKNOWN_HOLDER and time.monotonic() < deadline:
+        time.sleep(0.2)
+        if not is_taken(number):
+            return True
+    return not is_taken(number)
+
+
 def accepts(number: int, timeout_seconds: float = 1.0) -> bool:
     """Whether a connection to this port of 127.0.0.1 is accepted."""
     try:
@@ -70,4 +83,4 @@ def holder(number: int) -> str:
                 return f"pid {process.name} ({(process / 'comm').read_text().strip()})"
         except OSError:
             continue  # ended meanwhile, or not ours to read
-    return "another user's process"
+    return UNKNOWN_HOLDER

@@ -96,7 +96,7 @@ def check_ports(wanted: dict[str, Sequence[str]]) -> list[str]:
     for part, names in wanted.items():
         for name in names:
             number = ports.port(name)
-            if ports.is_taken(number):
+            if ports.is_taken(number) and not ports.becomes_free(number):
                 problems.append(
                     f"Port {number}, which {part} needs ({name}), is taken by {ports.holder(number)}: end that "
                     "program, or set CROWDPULSE_PORT_BASE to another number, such as 19000."
