@@ -14,19 +14,20 @@ from __future__ import annotations
 
 import argparse
 import gzip
+import io
 import json
 import os
 import random
 import signal
 import sys
 import time
+import zlib
 from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import BinaryIO, cast
 from urllib.parse import urlsplit
 
 import orjson
@@ -44,6 +45,7 @@ LONGEST_BACKOFF_SECONDS = 60.0
 FIRST_CONNECTION_SECONDS = 60.0
 STORE_SECONDS = 2.0
 PUBLIC_URL = "https://stream.wikimedia.org/v2/stream"
+SSE_BEGINNINGS = (b":", b"data", b"event", b"id", b"retry")
 
 
 class InputError(Exception):
@@ -58,8 +60,11 @@ class SseEvents(SSEClient):
     """sseclient-py, but for what the end of a connection leaves behind, and with the bytes of the data untouched.
 
     A last event without its closing blank line was cut off. It is given out only when its data is whole JSON (as at the
-    end of a trimmed recording); else it is dropped, for a live stream sends it again after the reconnect.
+    end of a trimmed recording); else it is dropped, for a live stream sends it again after the reconnect, and
+    `cut_off` is true.
     """
+
+    cut_off = False
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         # Latin-1 maps each byte to one character and back, so invalid UTF-8 passes through unharmed.
@@ -76,6 +81,8 @@ class SseEvents(SSEClient):
         for chunk in super()._read():  # type: ignore[misc]  # sseclient-py has no types
             if chunk.endswith((b"\n\n", b"\r\r", b"\r\n\r\n")) or _is_whole(chunk):
                 yield chunk
+            else:
+                self.cut_off = any(line and not line.startswith(b":") for line in chunk.splitlines())
 
 
 def _without_bom(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -98,33 +105,51 @@ def _is_whole(chunk: bytes) -> bool:
     return True
 
 
-def read_file(path: Path, stream: str | None = None) -> Iterator[Event]:
-    """The events of a recording: an SSE response (`.raw`) or JSON lines, plain or gzip.
+def read_file(path: Path, stream: str | None = None, said: Callable[[str], None] | None = None) -> Iterator[Event]:
+    """The events of a recording: an SSE response (`.raw`) or JSON lines, plain or gzip; `-` is standard input.
 
-    `stream` is what they are; None: each says it itself. Raises InputError for a file that cannot be read.
+    `stream` is what they are; None: each says it itself. `said` gets a sentence when the last event was cut off. Raises
+    InputError for a file that cannot be read or is neither.
     """
     try:
         with _opened(path) as file:
-            # By content too, since recordings of both shapes are called .json; SSE never begins with a brace.
-            has_lines = path.name.removesuffix(".gz").endswith((".jsonl", ".ndjson"))
-            if has_lines or file.read(4096).lstrip(BOM_UTF8 + b" \r\n").startswith(b"{"):
-                file.seek(0)
+            if _has_lines(path, file.peek()):
+                file.read(len(BOM_UTF8) if file.peek().startswith(BOM_UTF8) else 0)
                 for line in file:
                     if line.strip():
                         yield as_event(line.rstrip(b"\r\n"), stream)
             else:
-                file.seek(0)
-                for data, position in SseEvents(iter(lambda: file.read(65536), b"")).read():
+                recorded = SseEvents(iter(lambda: file.read1(65536), b""))
+                for data, position in recorded.read():
                     yield as_event(data, stream, position)
-    except (OSError, EOFError) as error:
+                if recorded.cut_off and said:
+                    said(f"{path} ends in the middle of an event, which is left out.")
+    except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path} cannot be read: {error}.") from None
 
 
-def _opened(path: Path) -> BinaryIO:
-    file = path.open("rb")
-    is_gzip = file.read(2) == b"\x1f\x8b"
-    file.close()
-    return cast(BinaryIO, gzip.open(path, "rb")) if is_gzip else path.open("rb")
+@contextmanager
+def _opened(path: Path) -> Iterator[io.BufferedReader]:
+    with os.fdopen(os.dup(0), "rb") if str(path) == "-" else path.open("rb") as file:
+        if file.peek().startswith(b"\x1f\x8b"):
+            with gzip.GzipFile(fileobj=file) as unpacked:
+                yield io.BufferedReader(unpacked)
+        else:
+            yield file
+
+
+def _has_lines(path: Path, beginning: bytes) -> bool:
+    """Whether a recording is JSON lines rather than SSE.
+
+    By content too, since recordings of both shapes are called .json; SSE never begins with a brace.
+    """
+    name = path.name.removesuffix(".gz")
+    beginning = beginning.removeprefix(BOM_UTF8).lstrip()
+    if name.endswith((".jsonl", ".ndjson")) or beginning.startswith(b"{"):
+        return True
+    if not beginning or name.endswith((".raw", ".sse")) or beginning.startswith(SSE_BEGINNINGS):
+        return False
+    raise InputError(f"{path} holds neither an SSE response nor JSON lines (name it .raw or .jsonl if it does).")
 
 
 class Live:
@@ -185,6 +210,10 @@ class Live:
                     elif response.status_code >= 400:
                         self._refuse(response.status_code)
                         reason = f"was told {response.status_code}: the service is in trouble"
+                    elif not (kind := response.headers.get("Content-Type", "")).startswith("text/event-stream"):
+                        reason = f"answered with {kind or 'something unnamed'} instead of an event stream"
+                        if not connected_once:
+                            raise InputError(f"{self.address} {reason}: check --url.")
                     else:
                         connected_once = True
                         yield from self._read(response)
@@ -214,10 +243,10 @@ class Live:
             time.sleep(pause)
 
     def _connect(self) -> requests.Response:
-        headers = dict(self._headers)
+        headers: dict[str, str | bytes] = dict(self._headers)
         parameters = {}
         if self.position:
-            headers["Last-Event-ID"] = self.position
+            headers["Last-Event-ID"] = self.position.encode()
         elif self._since:
             parameters["since"] = self._since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         # The second timeout is that of a read: canaries and keep-alives come oftener, so silence is a stall.
@@ -286,10 +315,16 @@ class Position:
             ) from None
 
     def store(self, last_event_id: str) -> None:
-        self._file.parent.mkdir(parents=True, exist_ok=True)
         new = self._file.with_suffix(f".{os.getpid()}.tmp")
-        new.write_text(json.dumps({"last_event_id": last_event_id}), encoding="utf-8")
-        new.replace(self._file)
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            new.write_text(json.dumps({"last_event_id": last_event_id}), encoding="utf-8")
+            new.replace(self._file)
+        except OSError as error:
+            raise InputError(
+                f"The position cannot be stored in {self._file} ({error.strerror}): set CROWDPULSE_STATE_DIR to a"
+                " folder that can be written."
+            ) from None
 
 
 class Progress:
@@ -345,7 +380,7 @@ def paced(events: Iterable[Event], rate: float) -> Iterator[Event]:
         yield event
 
 
-def generated(options: argparse.Namespace, streams: list[str]) -> Iterator[Event]:
+def generated(options: argparse.Namespace, streams: list[str], progress: Progress) -> Iterator[Event]:
     """Synthetic events: those of the past at once, then each at its time.
 
     As fast as possible (`--rate 0`) with a limit, they are spread over the past: the last of them is of now.
@@ -368,6 +403,7 @@ def generated(options: argparse.Namespace, streams: list[str]) -> Iterator[Event
         oversized_bytes=settings().max_record_bytes,
     ):
         if event.kind == "canary":
+            progress.canaries += 1
             continue
         ahead = (event.time - datetime.now(UTC)).total_seconds()
         if ahead > 0 and (options.rate or not options.limit):
@@ -426,7 +462,14 @@ def parser() -> argparse.ArgumentParser:
         " recentchange)",
     )
     top.add_argument("--limit", type=_count, default=0, metavar="N", help="stop after N events (default: never)")
-    top.add_argument("--rate", type=_number, default=0.0, metavar="R", help="events a second; 0: as fast as it goes")
+    top.add_argument(
+        "--rate",
+        type=_number,
+        default=0.0,
+        metavar="R",
+        help="events a second; 0: as fast as it goes (generated"
+        f" events without --limit: {synthetic_wikimedia.NOMINAL_RATE:g})",
+    )
     top.add_argument("--kafka-wait-seconds", type=_number, default=60.0, metavar="S", help="how long to wait for Kafka")
     top.add_argument(
         "--output", metavar="F", help="write the events as lines to F (- is standard output), not to Kafka"
@@ -439,10 +482,10 @@ def parser() -> argparse.ArgumentParser:
     )
     live.add_argument("--no-resume", action="store_true", help="do not begin where the last run ended")
     live.add_argument(
-        "--stall-seconds", type=_number, default=30.0, metavar="S", help="reconnect after this long a silence"
+        "--stall-seconds", type=_positive, default=30.0, metavar="S", help="reconnect after this long a silence"
     )
     live.add_argument(
-        "--backoff-seconds", type=_number, default=1.0, metavar="S", help="the first pause before a reconnect"
+        "--backoff-seconds", type=_positive, default=1.0, metavar="S", help="the first pause before a reconnect"
     )
     live.add_argument(
         "--give-up-seconds",
@@ -454,7 +497,9 @@ def parser() -> argparse.ArgumentParser:
     )
 
     recorded = top.add_argument_group("recordings")
-    recorded.add_argument("--file", type=Path, metavar="F", help="an SSE response or JSON lines, plain or gzip")
+    recorded.add_argument(
+        "--file", type=Path, metavar="F", help="an SSE response or JSON lines, plain or gzip; - is standard input"
+    )
 
     made = top.add_argument_group("generated events")
     made.add_argument("--synthetic", action="store_true", help="generate events")
@@ -484,7 +529,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.file:
             events = paced(_limited(_recorded(options, streams, progress), options.limit), options.rate)
         elif options.synthetic:
-            events = generated(options, streams or ["recentchange"])
+            events = generated(options, streams or ["recentchange"], progress)
         else:
             live, stored = _live(options, streams or ["recentchange"], progress)
             progress.live = live
@@ -514,7 +559,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _recorded(options: argparse.Namespace, streams: list[str], progress: Progress) -> Iterator[Event]:
     if len(streams) > 1:
         raise InputError("A file is of one --stream, or says itself what each event is of.")
-    for event in read_file(options.file, streams[0] if streams else None):
+    for event in read_file(options.file, streams[0] if streams else None, progress.say):
         if event.canary:
             progress.canaries += 1
         else:
@@ -528,6 +573,10 @@ def _live(options: argparse.Namespace, streams: list[str], progress: Progress) -
         raise InputError(
             "Wikimedia wants to know who reads its streams: set CROWDPULSE_WIKIMEDIA_USER_AGENT, for example to"
             " `my-crowdpulse/1.0 (https://example.org/me; me@example.org)`. --synthetic needs none."
+        )
+    if not (user_agent.isascii() and user_agent.isprintable()):
+        raise InputError(
+            "CROWDPULSE_WIKIMEDIA_USER_AGENT is wrong: a User-Agent holds printable ASCII characters only."
         )
     # One position for each service, too: an id of one means nothing to another.
     name = f"{settings().prefix}{urlsplit(url).netloc.replace(':', '_')}+{'+'.join(sorted(streams))}.json"
@@ -572,6 +621,12 @@ def _number(text: str) -> float:
     if not 0 <= number < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r} is no number of 0 or more")
     return number
+
+
+def _positive(text: str) -> float:
+    if not _number(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
+    return float(text)
 
 
 def _share(text: str) -> float:

@@ -21,6 +21,8 @@ class SseServer:
         cut_every: the connection is cut after this many events; 0: never. The cut comes in the middle of an event.
         repeat_on_reconnect: how many events before the place to resume are told again.
         too_many_requests_at: the number of the connection (from 1) that is answered 429, once; 0: none.
+        troubled_until: connections up to this number are answered 503; 0: none.
+        content_type: what a stream says that it is.
         forbidden: every connection is answered 403.
         stall_at: the number of the connection that says nothing after its first event; 0: none.
         canary_every: a canary event comes before every so manieth event; 0: never.
@@ -34,6 +36,8 @@ class SseServer:
         cut_every: int = 0,
         repeat_on_reconnect: int = 0,
         too_many_requests_at: int = 0,
+        troubled_until: int = 0,
+        content_type: str = "text/event-stream; charset=utf-8",
         forbidden: bool = False,
         stall_at: int = 0,
         canary_every: int = 0,
@@ -56,6 +60,8 @@ class SseServer:
                     server.requests.append({"path": self.path, **{k.lower(): v for k, v in self.headers.items()}})
                 if forbidden:
                     self.send_error(403)
+                elif number <= troubled_until:
+                    self.send_error(503)
                 elif number == too_many_requests_at:
                     server.refused += 1
                     self.send_response(429)
@@ -67,7 +73,7 @@ class SseServer:
 
             def _stream(self, number: int) -> None:
                 self.send_response(200)
-                self.send_header("Content-Type", "text/event-stream; charset=utf-8")
+                self.send_header("Content-Type", content_type)
                 if chunked:
                     self.send_header("Transfer-Encoding", "chunked")
                 self.end_headers()

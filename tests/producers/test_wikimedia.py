@@ -8,7 +8,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -123,12 +124,49 @@ def test_a_recording_may_be_gzipped_whatever_its_name(tmp_path: Path) -> None:
         ("sse.json", b":ok\n\ndata: {}\n\ndata: []\n\n"),
         ("lines.raw", b'\n{"a":1}\n[]\n'),
         ("broken.jsonl", b'<html>\n{"a":1}\n'),
+        ("begins_in_an_event.raw", b'":1}\n\ndata: {}\n\ndata: []\n\n'),
     ],
 )
 def test_a_recording_is_known_by_what_is_in_it(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
 
     assert len(list(read_file(tmp_path / name))) == 2
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_event(tmp_path: Path) -> None:
+    file = tmp_path / "events.jsonl"
+    file.write_bytes(b'\xef\xbb\xbf{"wiki":"w","title":"a"}\r\n')
+
+    assert [event.value for event in read_file(file)] == [b'{"wiki":"w","title":"a"}']
+
+
+def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "edits.csv"
+    file.write_text("wiki,title\nw,a\n", encoding="utf-8")
+
+    with pytest.raises(InputError, match="neither"):
+        list(read_file(file))
+
+
+def test_an_event_that_was_cut_off_is_said(tmp_path: Path) -> None:
+    whole, cut = tmp_path / "whole.raw", tmp_path / "cut.raw"
+    whole.write_bytes(b"data: {}\n\n:bye")
+    cut.write_bytes(b'data: {}\n\ndata: {"a":')
+    said: list[str] = []
+
+    assert [event.value for event in read_file(whole, said=said.append)] == [b"{}"]
+    assert said == []
+    assert [event.value for event in read_file(cut, said=said.append)] == [b"{}"]
+    assert "cut.raw ends in the middle of an event" in said[0]
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+@pytest.mark.parametrize("content", [b"data: {}\n\ndata: []\n\n", b'{"a":1}\n[]\n'])
+def test_a_recording_may_come_by_standard_input(pack: Callable[[bytes], bytes], content: bytes) -> None:
+    command = [sys.executable, "-m", "producers.wikimedia", "--file", "-", "--output", "-"]
+    done = subprocess.run(command, cwd=ROOT, input=pack(content), capture_output=True, timeout=30, check=True)
+
+    assert len(done.stdout.splitlines()) == 2
 
 
 def test_a_gzip_that_was_cut_off_is_said(tmp_path: Path) -> None:
@@ -224,6 +262,42 @@ def test_an_address_that_is_none_is_said() -> None:
         next(Live("127.0.0.1", ["recentchange"], user_agent="test", said=print).events())
 
 
+def test_a_service_in_trouble_is_tried_again() -> None:
+    said: list[str] = []
+    with SseServer(events(1), troubled_until=2) as server:
+        assert ids(live(server, said).events(), 1) == [0]
+
+    assert ["503" in sentence for sentence in said] == [True, True]
+
+
+def test_pauses_double_while_nothing_is_heard() -> None:
+    said: list[str] = []
+    unreachable = Live(
+        "http://127.0.0.1:1", ["recentchange"],
+        user_agent="test", said=said.append, backoff_seconds=0.02, give_up_seconds=1,
+    )  # fmt: skip
+    with pytest.raises(StreamUnavailable):
+        next(unreachable.events())
+
+    # 0.04, 0.08, … s with half of it left to chance; of pauses of one length there would be 25 or more.
+    assert 4 <= len(said) <= 8
+
+
+def test_what_is_no_event_stream_is_refused() -> None:
+    with SseServer(events(1), content_type="text/html") as server, pytest.raises(InputError, match=r"text/html.*--url"):
+        next(live(server).events())
+
+
+def test_since_is_asked_for_until_there_is_a_position() -> None:
+    with SseServer(events(4), cut_every=2) as server:
+        stream = live(server, since=datetime.fromisoformat("2026-01-31T13:00:00+01:00"))
+        assert ids(stream.events(), 4) == [0, 1, 2, 3]
+
+    assert server.requests[0]["path"].endswith("?since=2026-01-31T12%3A00%3A00Z")
+    assert "since" not in server.requests[1]["path"]
+    assert "last-event-id" in server.requests[1]
+
+
 def test_a_forbidden_client_is_told_why() -> None:
     with SseServer(events(3), forbidden=True) as server, pytest.raises(InputError, match="USER_AGENT"):
         next(live(server).events())
@@ -273,6 +347,21 @@ def test_a_position_is_stored_only_after_kafka_has_what_is_before_it(tmp_path: P
     assert stored.load() == "p2"
 
 
+def test_what_is_no_position_is_said(tmp_path: Path) -> None:
+    file = tmp_path / "position.json"
+    file.write_text("[]", encoding="utf-8")
+
+    with pytest.raises(InputError, match="--no-resume"):
+        Position(file).load()
+
+
+def test_a_position_that_cannot_be_stored_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(InputError, match="CROWDPULSE_STATE_DIR"):
+        Position(tmp_path / "file" / "position.json").store("p1")
+
+
 CANARY = {"meta": {"domain": "canary", "stream": "mediawiki.page-create"}}
 
 
@@ -291,6 +380,15 @@ def test_canaries_of_a_recording_are_dropped_and_counted(tmp_path: Path, capfd: 
     assert [json.loads(line) for line in output.out.splitlines()] == events(2)
     assert "2 events" in output.err
     assert "1 canaries dropped" in output.err
+
+
+def test_a_rate_is_kept(tmp_path: Path) -> None:
+    file = tmp_path / "events.jsonl"
+    file.write_bytes(b"{}\n" * 21)
+
+    began = time.monotonic()
+    assert main(["--file", str(file), "--rate", "40", "--output", str(tmp_path / "out")]) == 0
+    assert 0.5 <= time.monotonic() - began < 2
 
 
 def test_generated_events_that_are_limited_end_now(tmp_path: Path) -> None:
@@ -361,6 +459,8 @@ def nameless(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
         (["--stream", "edits"], "There is no stream 'edits'. Streams: mediawiki.page_change.v1"),
         (["--file", "x", "--synthetic"], "either"),
         (["--synthetic", "--output", "/nowhere/x", "--limit", "1"], "cannot be written"),
+        (["--stream", "recentchange,edits"], "There is no stream 'edits'"),
+        (["--file", "x", "--stream", "recentchange,page-create"], "A file is of one --stream"),
         ([], "CROWDPULSE_WIKIMEDIA_USER_AGENT"),
     ],
 )
@@ -374,11 +474,33 @@ def test_wrong_input_is_said_with_exit_code_2(
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--rate", "-1"], ["--rate", "fast"], ["--rate", "inf"], ["--since", "monday"], ["--limit", "x"], ["--late", "2"]],
+    [
+        ["--rate", "-1"],
+        ["--rate", "fast"],
+        ["--rate", "inf"],
+        ["--rate", "nan"],
+        ["--since", "monday"],
+        ["--limit", "x"],
+        ["--late", "2"],
+        ["--stall-seconds", "0"],
+        ["--backoff-seconds", "0"],
+    ],
 )
 def test_wrong_options_are_said_with_exit_code_2(arguments: list[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(arguments)
+
+
+def test_a_user_agent_that_no_header_can_hold_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CROWDPULSE_WIKIMEDIA_USER_AGENT", "кафе/1.0")
+    settings.cache_clear()
+    try:
+        assert main(["--url", "http://127.0.0.1:1", "--output", "-"]) == 2
+    finally:
+        settings.cache_clear()
+    assert "CROWDPULSE_WIKIMEDIA_USER_AGENT is wrong" in capsys.readouterr().err
 
 
 def test_without_kafka_it_waits_and_then_says_what_to_do(
