@@ -178,8 +178,8 @@ def _table(rows: dict[str, Measured]) -> Table:
     reference = rows["parallel_bulk (reference)"]
     bulk_rate = reference.documents / reference.seconds
     table = Table(
-        "row", "seconds", "events/s", "documents/s", "documents/s ÷ bulk", "events/s ÷ blackhole", "CPU s: Flink",
-        "Elasticsearch", title="Kafka -> wiki_edits -> Elasticsearch",
+        "row", "seconds", "events/s", "documents/s", "events/s ÷ bulk", "documents/s ÷ bulk", "events/s ÷ blackhole",
+        "CPU s: Flink", "Elasticsearch", title="Kafka -> wiki_edits -> Elasticsearch",
     )  # fmt: skip
     for column in table.columns[1:]:
         column.justify = "right"
@@ -190,6 +190,7 @@ def _table(rows: dict[str, Measured]) -> Table:
             f"{row.seconds:.1f}",
             f"{row.events / row.seconds:,.0f}" if row.events else "",
             f"{row.documents / row.seconds:,.0f}" if row.documents else "",
+            f"{row.events / row.seconds / bulk_rate:.2f}" if row.documents and row.events else "",
             f"{row.documents / row.seconds / bulk_rate:.2f}" if row.documents else "",
             f"{blackhole.seconds / row.seconds:.2f}" if blackhole and blackhole is not row else "",
             f"{row.cpu_seconds[flink.TASKMANAGER]:.1f}",
