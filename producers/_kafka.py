@@ -29,7 +29,10 @@ class Sender:
     """
 
     def __init__(self, wait_seconds: float = 60) -> None:
-        """Connect; while no broker answers, wait and say so. Raises KafkaUnavailable after `wait_seconds`."""
+        """Connect; while no broker answers, wait and say so. Raises KafkaUnavailable after `wait_seconds`.
+
+        A record for a topic that is not there waits as long, but at least 5 s: finding a topic takes its time.
+        """
         servers = settings().kafka_bootstrap_servers
         deadline = time.monotonic() + wait_seconds
         said = False
@@ -38,6 +41,7 @@ class Sender:
                 self._producer = KafkaProducer(
                     bootstrap_servers=servers,
                     bootstrap_timeout_ms=5_000,
+                    max_block_ms=int(max(wait_seconds, 5) * 1000),  # how long it looks for a topic
                     acks="all",
                     enable_idempotence=True,
                     linger_ms=20,
