@@ -9,9 +9,11 @@ from __future__ import annotations
 import itertools
 import random
 import uuid
+from bisect import bisect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Literal
 from urllib.parse import quote
 
@@ -128,7 +130,7 @@ def events(
                 continue
             key = change.key if stream == "recentchange" else f"{change.wiki}:{change.page_id}".encode()
             event = SyntheticEvent(stream, told, key, orjson.dumps(fields))
-            for record in (event, replace(event, kind="copy"))[: 2 if noise.random() < duplicates else 1]:
+            for record in (event, replace(event, kind="copy")) if noise.random() < duplicates else (event,):
                 yield record
                 good += 1
                 while broken < int(good * malformed + 1e-9):
@@ -200,7 +202,7 @@ class _Story:
         draw = self._random
         uniform = draw.random
         number = next(self._numbers)
-        index = draw.choices(range(len(_WIKIS)), cum_weights=self._wiki_shares)[0]
+        index = bisect(self._wiki_shares, uniform() * self._wiki_shares[-1], hi=len(_WIKIS) - 1)
         wiki, domain, _, words = _WIKIS[index]
         is_bot = uniform() < (0.45 if index < 2 else 0.2)
         kind = _chosen(uniform(), _BOT_TYPES if is_bot else _PEOPLE_TYPES)
@@ -225,7 +227,7 @@ class _Story:
             self._lengths[index, page] = new, revision
         stamp = time.timestamp()
         return _Change(
-            time=time.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            time=f"{time.isoformat()[:19]}Z",
             timestamp=int(stamp),
             wiki=wiki,
             domain=domain,
@@ -244,8 +246,8 @@ class _Story:
             revision=revision,
             parent=parent,
             number=number,
-            id=str(uuid.UUID(int=draw.getrandbits(128), version=4)),
-            request_id=str(uuid.UUID(int=draw.getrandbits(128), version=4)),
+            id=_uuid(draw.getrandbits(128)),
+            request_id=_uuid(draw.getrandbits(128)),
             damaging=uniform() ** 6,
             scored=uniform() < 0.7,
         )
@@ -265,6 +267,17 @@ class _Story:
         return f"{block}{person % 250 + 1}", None, 0
 
 
+def _uuid(bits: int) -> str:
+    """A random UUID (version 4) of 128 bits; several times as fast as the `uuid` module."""
+    digits = f"{bits & ~(0xF000 << 64) & ~(0xC000 << 48) | 4 << 76 | 0x8000 << 48:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+@lru_cache(maxsize=100_000)
+def _path(title: str) -> str:
+    return quote(title.replace(" ", "_"))
+
+
 def _chosen(draw: float, shares: Sequence[tuple[str, float]]) -> str:
     left = draw * sum(share for _, share in shares)
     for name, share in shares:
@@ -276,7 +289,7 @@ def _chosen(draw: float, shares: Sequence[tuple[str, float]]) -> str:
 
 def _meta(change: _Change, stream: str) -> Fields:
     return {
-        "uri": f"https://{change.domain}/wiki/{quote(change.title.replace(' ', '_'))}",
+        "uri": f"https://{change.domain}/wiki/{_path(change.title)}",
         "request_id": change.request_id,
         "id": change.id if stream == "mediawiki.recentchange" else str(uuid.uuid5(uuid.UUID(change.id), stream)),
         "dt": change.time,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import uuid
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -84,6 +86,53 @@ def test_times_are_out_of_order_by_seconds_and_late_on_demand() -> None:
     assert 100 < len(late) < 300
     assert all(each < timedelta(seconds=7) for each in behind if each not in late)
     assert min(behind) >= timedelta(0)
+
+
+def is_broken(value: bytes) -> bool:
+    try:
+        json.loads(value)
+    except ValueError:
+        return True
+    return False
+
+
+def title_of(event: Any) -> Any:
+    page = event.get("page", event)
+    return page.get("title", page.get("page_title"))
+
+
+# What is wrong with a record of each kind, in the order in which they come.
+MALFORMED: dict[str, Callable[[bytes], bool]] = {
+    "truncated": lambda value: value.startswith(b"{") and is_broken(value),
+    "not_json": lambda value: value.startswith(b"<") and is_broken(value),
+    "empty": lambda value: value == b"",
+    "invalid_utf8": lambda value: value.decode(errors="ignore").encode() != value,
+    "wrong_type": lambda value: isinstance(title_of(json.loads(value)), int),
+    "missing_field": lambda value: "dt" not in json.loads(value)["meta"],
+    "null_field": lambda value: None in [json.loads(value).get(name, 0) for name in ("wiki", "database", "wiki_id")],
+    "array": lambda value: isinstance(json.loads(value), list),
+    "oversized": lambda value: len(value) > 10_000,
+    "nonsense_time": lambda value: json.loads(value)["meta"]["dt"] == "2026-13-45T99:99:99Z",
+}
+
+
+@pytest.mark.parametrize("streams", [["recentchange"], ["revision-create"], ["mediawiki.page_change.v1"]])
+def test_each_kind_of_malformed_record_is_what_its_name_says(streams: list[str]) -> None:
+    everything = generated(200, streams, malformed=0.1, oversized_bytes=10_000)
+    values = [event.value for event in everything if event.kind == "malformed"]
+
+    assert tuple(MALFORMED) == synthetic_wikimedia.MALFORMED_KINDS
+    assert [
+        kind for kind, value in zip([*MALFORMED, *MALFORMED], values, strict=True) if not MALFORMED[kind](value)
+    ] == []
+
+
+def test_ids_are_random_uuids_and_each_is_of_one_event() -> None:
+    ids = [uuid.UUID(json.loads(event.value)["meta"]["id"]) for event in generated(2000)]
+
+    assert {each.version for each in ids} == {4}
+    assert {each.variant for each in ids} == {uuid.RFC_4122}
+    assert len(set(ids)) == 2000
 
 
 def test_copies_malformed_records_and_canaries_are_told_apart() -> None:
