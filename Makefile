@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3; do \
 SOURCE ?= synthetic
 RUN := .venv/bin/python
 
-.PHONY: help demo up down status test check format bench sql environment tools clean
+.PHONY: help demo up down status test check format bench sql environment training-environment tools clean
 
 help:  ## This list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,7 +50,7 @@ bench: environment-dev  ## Measure: each row a ratio to a reference of the same 
 
 clean: environment  ## Stop, and remove all that was built, downloaded or written
 	@$(RUN) -m stack down --data
-	rm -rf .stack .venv connectors/*/target
+	rm -rf .stack .venv .venv-training connectors/*/target
 
 tools:
 	@bash stack/tools.sh "$(PYTHON)"
@@ -58,6 +58,8 @@ tools:
 environment: .venv/runtime
 
 environment-dev: .venv/development
+
+training-environment: .venv-training/ready  ## What training the models needs, in an environment of its own
 
 .venv/runtime: requirements.txt
 	@bash stack/tools.sh "$(PYTHON)"
@@ -69,4 +71,11 @@ environment-dev: .venv/development
 
 .venv/development: requirements.txt requirements-dev.txt .venv/runtime
 	@.venv/bin/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+.venv-training/ready: requirements-training.txt
+	@bash stack/tools.sh "$(PYTHON)"
+	@echo "Training environment: .venv-training (by $(PYTHON); the first time this downloads about 200 MB)"
+	@test -x .venv-training/bin/python || "$(PYTHON)" -m venv .venv-training
+	@.venv-training/bin/pip install --quiet --disable-pip-version-check -r requirements-training.txt
 	@touch $@
