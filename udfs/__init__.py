@@ -1,0 +1,1 @@
+"""Functions on texts for Flink: one concept a file, a plain function on a batch and then its Flink wrapper."""

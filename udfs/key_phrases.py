@@ -1,0 +1,374 @@
+"""key_phrases(text): what an English text is about, offline, in the shape of Comprehend's DetectKeyPhrases.
+
+A method of our own in the line of RAKE (Rose et al. 2010) and YAKE (Campos et al. 2020): phrases are the runs of words
+between punctuation and words that say little by themselves; a logistic model of a few features (length, frequency,
+first position, form of the words) gives their score. `python -m udfs.evaluate_key_phrases` judges it, and `--fit`
+finds the model's weights.
+
+What a caller can rely on:
+
+- Phrases do not overlap and come in the order of the text; a phrase that occurs twice comes twice, with one score, as
+  Comprehend's do. To rank a text's topics, sort by Score and keep one of each.
+- BeginOffset and EndOffset count code points, as Comprehend's do and as Python's indices: Text is
+  text[BeginOffset:EndOffset]. An emoji of four UTF-8 bytes counts 1.
+- Unlike Comprehend's, phrases have no determiners ("a", "the"), and scores are lower: about the probability that
+  someone who indexes the text would choose the phrase.
+- A hashtag's word is a phrase like any other, without "#". URLs, e-mail addresses and @names are no phrases.
+- Line breaks end a phrase. Other languages than English give long, poor phrases: nothing is known of their stop words.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator
+from functools import lru_cache
+from operator import mul
+from typing import Final, Literal, NamedTuple, TypedDict
+
+import pandas as pd
+from pyflink.table import DataTypes
+from pyflink.table.udf import udf
+
+MAX_CHARACTERS: Final = 100_000  # what follows is not read; Comprehend itself refuses texts over 100 KB
+MAX_WORDS: Final = 5  # a longer run is a list or another language rather than a phrase
+MAX_WORD_CHARACTERS: Final = 40  # a longer "word" is an identifier, encoded data or a script without spaces
+
+
+class KeyPhrase(TypedDict):
+    """One occurrence of a phrase, as in a response of DetectKeyPhrases."""
+
+    Text: str
+    BeginOffset: int
+    EndOffset: int
+    Score: float
+
+
+# Words that end a phrase wherever they stand.
+FUNCTION_WORDS = """
+a about above across actually after afterwards again against ago ah aint all almost along already also although always
+am among amongst amp an and another any anybody anyone anything anyway anywhere apart are arent around as aside at aw
+away back because before behind below beneath beside besides between beyond both but by can cannot cant could couldnt
+damn despite did didnt do does doesnt doing done dont down due during each eg eight either else elsewhere enough et etc
+even ever every everybody everyone everything everywhere except few first five for forth four fourth from further
+furthermore gonna gotta gt had hadnt haha hahaha has hasnt have havent having he hello hence her here hers herself hey
+hi him himself his hither how however i ibid ie if im in indeed instead into is isnt it its itself ive just last later
+least less lest let lets like likewise lmao lol lt many may maybe me meanwhile might mine more moreover most much must
+my myself nah namely near neither never nevertheless next nine no nobody none nope nor not nothing notwithstanding now
+nowhere of off often oh ok okay omg on once one ones only onto or other others otherwise our ours ourselves out over own
+per perhaps please pls plz quite quot rather regarding respectively rt same second seven several shall she should
+shouldnt since six smh so some somebody somehow someone something sometimes somewhat somewhere soon still such ten than
+thank thanks that thats the their theirs them themselves then there thereby therefore therefrom these they theyre third
+this tho those though three through throughout thus thx till to today together tomorrow tonight too toward towards twice
+two u ugh um under unless unlike until up upon ur us versus very via vs wanna was wasnt we were werent what whatever
+whats when whenever where whereas whereby wherein wherever whether which whichever while who whoever whole whom whose
+why will with within without wont would wouldnt wow ya yall yay yea yeah yep yes yesterday yet you your youre yours
+yourself yourselves zero
+"""
+# Verbs: each stands for its regular forms too. Left out are those that are as often part of a name (design, state).
+VERBS = """
+accept accomplish achieve acquire adapt add adopt affect aim allow analyse analyze appear apply approach argue arise ask
+assess assign assist assume attempt avoid be become begin believe bring calculate call care carry cause change
+characterize choose claim come compare complete compose comprise compute concern conclude conduct confirm consider
+consist constitute construct contain continue contribute correspond cover create deal decide define deliver demonstrate
+denote depend derive describe detail detect determine develop devise differ discover discuss draw elaborate eliminate
+emerge employ enable encourage enhance enjoy ensure establish estimate evaluate examine exceed exhibit exist expect
+explain exploit explore express extend extract facilitate feel find focus follow form formulate generate get give go
+guarantee happen hear help hold hope identify illustrate implement imply improve include incorporate increase indicate
+influence inform integrate introduce investigate involve keep know lack lead leave live look lose love maintain make
+manage mean meet mention minimize modify motivate move need note obtain occur offer outline outperform overcome pay
+perform permit play possess predict prefer prepare present prevent proceed produce promise propose prove provide put
+raise reach realize receive recommend reduce refer reflect relate rely remain remove replace represent require resolve
+result retain reveal run satisfy say see seek seem select serve shall show simplify solve specify start stay stop suffer
+suggest summarize take talk tell tend think treat try turn understand use utilize validate vary verify wait want watch
+win wish work yield
+"""
+IRREGULAR_VERBS = """
+arisen arose became been began beginning begun being brought came chose chosen dealt drawn drew felt found gave getting
+given goes gone got gotten held kept knew known led left lost made meant met paid ran running said saw seen sent shown
+sought spoken stood taken taught thought told took undergone understood went won written wrote
+"""
+NOUNS_LIKE_VERBS = "computing hearing running"
+# Words that a phrase neither begins nor ends with; mostly adjectives that praise or compare.
+WEAK_WORDS = """
+able acceptable accurate actual additional adequate advanced advantageous alternative applicable appropriate associated
+available awesome bad based basic beautiful beneficial best better big bigger biggest brief capable careful certain
+clear common comparable complete complicated comprehensive considerable consistent contemporary convenient conventional
+correct corresponding crucial current cute desirable desired detailed different difficult disparate diverse earlier
+early easier easy effective efficient entire equal essential excellent existing expensive experimental extensive extra
+far fast faster favourable feasible fewer final fine full fundamental funny future general good great greater greatest
+growing happy hard high higher highest huge important independent inherent intended interesting key large larger largest
+late lately latest likely limited little long longer low lower lowest lucky main major measured mere minor modern
+necessary new newer nice novel observed obvious old older original overall particular past perfect positive possible
+potential practical preliminary pretty previous primary prior proper prospective quick rapid ready really reasonable
+recent related relevant remarkable representative right sad satisfactory serious severe short significant similar simple
+simpler single slight small smaller smallest so-called sophisticated sorry special specific straightforward strong
+stupid subsequent substantial successful successive sufficient suitable super superior sure tested theoretical total
+traditional true typical unable underlying unique unknown useful usual valuable various vast viable vital well
+well-known wide wider widespread wrong young
+"""
+# Nouns that are no topic alone and rarely end one.
+GENERIC_NOUNS = """
+ability account addition advantage advent amount area article aspect assumption attention author basis benefit bit bunch
+calculation capability case challenge class combination comparison conclusion consequence consideration construction
+context contrast contribution course criteria criterion day decade degree detail determination difference difficulty
+direction disadvantage discussion effect effectiveness effort end example existence experience extension extent fact
+feature finding goal guy hand hour idea impact implication importance improvement insight instance interaction interest
+introduction issue kind level list literature lot majority manner means methodology minute month morning nature night
+notion number objective opportunity order paper paradigm part participant people person perspective phenomenon place
+point possibility practice prediction presence problem process progress prototype purpose question range reason
+recommendation regard relation respect result role scope section sense set setting shift situation sort source step
+structure study stuff substance success task term thing time topic trend type usage use value variation variety version
+view way week work world year
+"""
+
+# The kinds of words.
+BREAK, WEAK, GENERIC, NUMBER, LETTER, PARTICIPLE, GERUND, ADJECTIVE, NOUN = range(9)
+NOT_FIRST: Final = frozenset({WEAK, NUMBER, LETTER})
+NOT_LAST: Final = frozenset({WEAK, NUMBER, LETTER, PARTICIPLE})
+
+
+def _forms(verb: str) -> tuple[str, str, str, str]:
+    """The regular forms of a verb: offer -> offer, offers, offered, offering."""
+    if verb.endswith("y") and verb[-2] not in "aeiou":
+        return verb, verb[:-1] + "ies", verb[:-1] + "ied", verb + "ing"
+    if verb.endswith(("s", "x", "ch", "sh")):
+        return verb, verb + "es", verb + "ed", verb + "ing"
+    if verb.endswith("e"):
+        return verb, verb + "s", verb + "d", (verb if verb.endswith("ee") else verb[:-1]) + "ing"
+    return verb, verb + "s", verb + "ed", verb + "ing"
+
+
+def _plural(noun: str) -> str:
+    return _forms(noun)[1]
+
+
+KINDS: Final[dict[str, int]] = (
+    {form: GENERIC for noun in GENERIC_NOUNS.split() for form in (noun, _plural(noun))}
+    | dict.fromkeys(WEAK_WORDS.split(), WEAK)
+    | {form: BREAK for verb in VERBS.split() for form in _forms(verb)}
+    | dict.fromkeys((FUNCTION_WORDS + IRREGULAR_VERBS).split(), BREAK)
+    | dict.fromkeys(NOUNS_LIKE_VERBS.split(), GERUND)
+)
+
+# Marks belong to the letter before them (café written with U+0301, vowel signs of Indic scripts): \w lacks them.
+_MARKS: Final = "\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0900-\u0dff\u0e31-\u0e4e\u0f71-\u0fbc\u200c"
+# Repetitions are bounded, so that no text takes more than linear time.
+TOKEN: Final = re.compile(
+    r"(?:https?://|www\.|\w{1,63}\.\w{2,24}/)\S*"  # a URL
+    r"|[\w.+-]{0,64}@[\w.@-]+"  # an e-mail address or an @name
+    r"|&\#?\w{1,10};"  # an HTML entity
+    rf"|([^\W_][\w{_MARKS}]*(?:['’&._-][^\W_][\w{_MARKS}]*)*(?:\+\+|\#)?)",  # a word
+    re.IGNORECASE,
+)
+CONTRACTION: Final = ("n't", "'m", "'re", "'ve", "'ll", "'d")
+ADJECTIVE_ENDINGS: Final = ("al", "ive", "ous", "ic", "able", "ible", "ary", "ful", "less", "ent", "ant")
+STRETCHED: Final = re.compile(r"(.)\1{2,}")
+
+
+class Word(NamedTuple):
+    """A word of a text: where it stands (code points), its kind, if it has an inner capital, its form in lower case."""
+
+    begin: int
+    end: int
+    kind: int
+    capital: bool
+    lower: str
+
+
+class Phrase(NamedTuple):
+    """An occurrence of a phrase: text[begin:end]; its name is the same for singular and plural."""
+
+    name: str
+    begin: int
+    end: int
+    words: list[Word]
+
+
+class Features(NamedTuple):
+    """What the score of a phrase is made from; the fields of WEIGHTS are what each counts (log odds)."""
+
+    words_1: float  # the number of words, one-hot
+    words_2: float
+    words_3: float
+    words_4: float
+    words_5: float
+    frequency: float  # log of how often it occurs, singular or plural
+    position: float  # log(1 + characters before its first occurrence / 100)
+    word_length: float  # mean length of its words, in tens of characters (with a space)
+    capital: float  # a word has a capital after its first letter: an acronym, CamelCase
+    generic_first: float  # of several words, the first is a generic noun
+    generic_last: float  # of several words, the last is a generic noun
+    gerund_first: float  # of several words, the first ends in -ing
+    adjective_last: float  # the last word looks like an adjective
+    number: float  # it has a number or a single letter
+
+
+# Found by `python -m udfs.evaluate_key_phrases --fit` on the even half of Inspec.
+WEIGHTS: Final = Features(
+    words_1=-2.42,
+    words_2=-0.54,
+    words_3=-0.28,
+    words_4=-0.7,
+    words_5=-1.33,
+    frequency=0.69,
+    position=-0.43,
+    word_length=0.85,
+    capital=0.07,
+    generic_first=-0.64,
+    generic_last=-0.83,
+    gerund_first=-0.69,
+    adjective_last=-0.54,
+    number=-1.26,
+)
+
+
+def key_phrases(text: object) -> list[KeyPhrase]:
+    """The key phrases of a text: every occurrence, in order, with offsets in code points and a score in (0, 1).
+
+    Never raises: what is no string, or has no words, gives an empty list. Only the first MAX_CHARACTERS are read.
+    """
+    if not isinstance(text, str):
+        return []
+    phrases = phrases_of(text)
+    scores = {name: _score(features) for name, features in features_of(phrases).items()}
+    return [
+        {"Text": text[begin:end], "BeginOffset": begin, "EndOffset": end, "Score": scores[name]}
+        for name, begin, end, _words in phrases
+    ]
+
+
+def phrases_of(text: str) -> list[Phrase]:
+    """The candidates: runs of words that say something, without weak words at their ends."""
+    phrases = []
+    for run in _runs(text[:MAX_CHARACTERS]):
+        first, last = 0, len(run)
+        while first < last and run[first].kind in NOT_FIRST:
+            first += 1
+        while first < last and run[last - 1].kind in NOT_LAST:
+            last -= 1
+        words = run[first:last]
+        if len(words) <= MAX_WORDS and any(word.kind != GENERIC for word in words):
+            name = " ".join([_singular(word.lower) for word in words])
+            phrases.append(Phrase(name, words[0].begin, words[-1].end, words))
+    return phrases
+
+
+def features_of(phrases: list[Phrase]) -> dict[str, Features]:
+    """The features of each distinct phrase, by name."""
+    occurrences = Counter([phrase.name for phrase in phrases])
+    features: dict[str, Features] = {}
+    for name, begin, end, words in phrases:
+        if name in features:
+            continue
+        count, first, last = len(words), words[0].kind, words[-1].kind
+        several = count > 1
+        features[name] = Features(
+            count == 1,
+            count == 2,
+            count == 3,
+            count == 4,
+            count == 5,
+            math.log(occurrences[name]),
+            math.log1p(begin / 100),
+            (end - begin + 1) / count / 10,
+            any(word.capital for word in words),
+            several and first == GENERIC,
+            several and last == GENERIC,
+            several and first == GERUND,
+            last == ADJECTIVE,
+            any(word.kind in (NUMBER, LETTER) for word in words),
+        )
+    return features
+
+
+def _score(features: Features) -> float:
+    """The logistic function of the weighted sum."""
+    return 1 / (1 + math.exp(-sum(map(mul, WEIGHTS, features))))
+
+
+def _runs(text: str) -> Iterator[list[Word]]:
+    """Words with nothing but spaces between them and no word that ends a phrase."""
+    run: list[Word] = []
+    end = 0
+    for token in TOKEN.finditer(text):
+        begin, between = token.start(), text[end : token.start()]
+        if run and between != " " and (not between.isspace() or "\n" in between):
+            yield run
+            run = []
+        end = token.end()
+        written = token[1]
+        kind = BREAK if written is None or end - begin > MAX_WORD_CHARACTERS else _kind(lower := written.lower())
+        if kind != BREAK:
+            run.append(Word(begin, end, kind, written[1:] != lower[1:], lower))
+        elif run:
+            yield run
+            run = []
+    if run:
+        yield run
+
+
+@lru_cache(maxsize=1 << 15)
+def _kind(word: str) -> int:
+    """The kind of a word in lower case: from the lists, else from its form."""
+    word = word.replace("’", "'")
+    if "'" in word:
+        if word.endswith(CONTRACTION):
+            return BREAK
+        word = word.removesuffix("'s")
+    known = KINDS.get(word)
+    if known is None and STRETCHED.search(word):  # "sooo", "goood"
+        known = KINDS.get(STRETCHED.sub(r"\1", word), KINDS.get(STRETCHED.sub(r"\1\1", word)))
+    if known is not None:
+        return known
+    if word.endswith("ly") and len(word) > 4:
+        return BREAK
+    if word[0].isdigit():
+        return NUMBER
+    if len(word) == 1:
+        return LETTER
+    if word.endswith("ed") and len(word) > 4:
+        return PARTICIPLE
+    if word.endswith("ing") and len(word) > 5:
+        return GERUND
+    return ADJECTIVE if word.endswith(ADJECTIVE_ENDINGS) and len(word) > 5 else NOUN
+
+
+def _singular(word: str) -> str:
+    return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
+
+
+# ARRAY<ROW<…>> would be the natural type, but PyFlink 2.3 has no Arrow type for an array of rows ("ROW is not supported
+# to be used as the element type of ArrayType") and its worker dies of it; a row of arrays of one length is the nearest.
+COLUMNS: Final[dict[str, Literal["Text", "BeginOffset", "EndOffset", "Score"]]] = {
+    "text": "Text",
+    "begin_offset": "BeginOffset",
+    "end_offset": "EndOffset",
+    "score": "Score",
+}
+
+
+def key_phrase_columns(texts: pd.Series[str]) -> pd.DataFrame:
+    """The key phrases of a batch of texts: a row a text, an array a column of COLUMNS; null arrays for a null text."""
+    found = [None if text is None else key_phrases(text) for text in texts]
+    return pd.DataFrame(
+        {
+            column: [None if phrases is None else [phrase[field] for phrase in phrases] for phrases in found]
+            for column, field in COLUMNS.items()
+        }
+    )
+
+
+key_phrases_udf = udf(
+    key_phrase_columns,
+    result_type=DataTypes.ROW(
+        [
+            DataTypes.FIELD("text", DataTypes.ARRAY(DataTypes.STRING())),
+            DataTypes.FIELD("begin_offset", DataTypes.ARRAY(DataTypes.INT())),
+            DataTypes.FIELD("end_offset", DataTypes.ARRAY(DataTypes.INT())),
+            DataTypes.FIELD("score", DataTypes.ARRAY(DataTypes.DOUBLE())),
+        ]
+    ),
+    func_type="pandas",
+)
