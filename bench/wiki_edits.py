@@ -1,8 +1,11 @@
 """Kafka -> wiki_edits -> Elasticsearch, against a blackhole sink and against parallel_bulk of ready-made requests.
 
 The load: generated events, loaded by confluent-kafka before the clock starts. A job reads them to the end; its time is
-that from its first task running to its end, as Flink says it, so the start-up of its tasks is in. Every job runs once
-before it is measured.
+that from its first task running to its end, as Flink says it, so the start-up of its tasks is in.
+
+All rows run once unmeasured, since Elasticsearch takes three times the CPU for its first hundred thousand documents,
+then in rounds, each row in each round; a ratio is the median of the rounds' ratios, so that what slows the machine for
+a while slows both sides of it.
 """
 
 from __future__ import annotations
@@ -12,10 +15,11 @@ import os
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from operator import truediv
 from pathlib import Path
+from statistics import median
 
 import orjson
 from confluent_kafka import Producer
@@ -27,11 +31,21 @@ from rich.table import Table
 from producers import synthetic_wikimedia
 from settings import settings
 from stack import elasticsearch, flink, jobs, kafka, processes
+from stack.errors import StackError
 
 SCRIPT = Path(__file__).with_name("wiki_edits_job.py")
 ALL_SINKS = ("wiki_edits", "wiki_activity", "wiki_bots", "late_events", "dead_letters")
 BULK_THREADS = 2
 BULK_DOCUMENTS = 2000
+
+
+JOBS = {
+    "wiki_edits -> blackhole": (("wiki_edits",), True),
+    "wiki_edits -> Elasticsearch": (("wiki_edits",), False),
+    "whole job -> blackhole": (ALL_SINKS, True),
+    "whole job -> Elasticsearch": (ALL_SINKS, False),
+}
+BULK = "parallel_bulk (reference)"
 
 
 @dataclass(frozen=True)
@@ -40,8 +54,15 @@ class Measured:
 
     seconds: float
     cpu_seconds: dict[str, float]
-    events: int = 0
-    documents: int = 0
+    events: int
+    documents: int
+
+    @property
+    def documents_per_second(self) -> float:
+        return self.documents / self.seconds
+
+
+Round = dict[str, Measured]
 
 
 def load(prefix: str, count: int) -> float:
@@ -77,123 +98,120 @@ def cpu_seconds() -> dict[str, float]:
     return used
 
 
-def measured(work: Callable[[], float]) -> Measured:
-    """Runs `work`, which returns the seconds that count."""
+def cpu_since(before: dict[str, float]) -> dict[str, float]:
+    """CPU time since `before`, by part of the stack."""
+    return {part: used - before[part] for part, used in cpu_seconds().items()}
+
+
+def run_job(client: Elasticsearch, prefix: str, events: int, sinks: tuple[str, ...], blackhole: bool) -> Measured:
+    """One run of the job over the whole topic, into empty indices."""
+    elasticsearch.delete_indices(prefix)
     before = cpu_seconds()
-    seconds = work()
-    return Measured(seconds, {part: used - before[part] for part, used in cpu_seconds().items()})
+    run = jobs.submit_script(
+        SCRIPT,
+        name=f"{prefix}wiki_edits_bench",
+        fresh=True,
+        environment={
+            "CROWDPULSE_PREFIX": prefix,
+            "CROWDPULSE_BOUNDED_MODE": "latest-offset",
+            "BENCH_SINKS": ",".join(sinks),
+            "BENCH_BLACKHOLE": str(int(blackhole)),
+        },
+    )
+    jobs.wait(run.job_id, seconds=600)
+    seconds = run_time(run.job_id)
+    used = cpu_since(before)
+    client.indices.refresh(index=f"{prefix}*")
+    return Measured(seconds, used, events, int(client.count(index=f"{prefix}*")["count"]))
 
 
-def run_job(prefix: str, sinks: tuple[str, ...], blackhole: bool) -> Measured:
-    """One run of the job over the whole topic."""
-
-    def work() -> float:
-        run = jobs.submit_script(
-            SCRIPT,
-            name=f"{prefix}wiki_edits_bench",
-            fresh=True,
-            environment={
-                "CROWDPULSE_PREFIX": prefix,
-                "CROWDPULSE_BOUNDED_MODE": "latest-offset",
-                "BENCH_SINKS": ",".join(sinks),
-                "BENCH_BLACKHOLE": str(int(blackhole)),
-            },
-        )
-        jobs.wait(run.job_id, seconds=600)
-        times = flink.rest(f"/jobs/{run.job_id}")["timestamps"]
-        return float(times["FINISHED"] - times["RUNNING"]) / 1000
-
-    return measured(work)
+def run_time(job_id: str) -> float:
+    """Seconds from the first task running to the end of a finished job."""
+    for _ in range(100):  # the state is told a moment before its time
+        times = flink.rest(f"/jobs/{job_id}")["timestamps"]
+        if times["FINISHED"]:
+            return float(times["FINISHED"] - times["RUNNING"]) / 1000
+        time.sleep(0.1)
+    raise StackError(f"Flink does not say when job {job_id} finished.")
 
 
-def run_bulk(client: Elasticsearch, index: str, documents: list[dict[str, object]]) -> Measured:
+def run_bulk(client: Elasticsearch, prefix: str, documents: list[dict[str, object]]) -> Measured:
     """The reference: elasticsearch-py sends the same documents under the same ids, their bytes ready-made."""
-
-    def work() -> float:
-        began = time.monotonic()
-        deque(
-            parallel_bulk(
-                client,
-                documents,
-                index=index,
-                thread_count=BULK_THREADS,
-                chunk_size=BULK_DOCUMENTS,
-                max_chunk_bytes=10 << 20,
-            ),
-            maxlen=0,
-        )
-        client.indices.refresh(index=index)
-        return time.monotonic() - began
-
-    return measured(work)
+    elasticsearch.delete_indices(prefix)
+    before = cpu_seconds()
+    began = time.monotonic()
+    requests = parallel_bulk(
+        client,
+        documents,
+        index=f"{prefix}wiki_edits",
+        thread_count=BULK_THREADS,
+        chunk_size=BULK_DOCUMENTS,
+        max_chunk_bytes=10 << 20,
+    )
+    deque(requests, maxlen=0)
+    return Measured(time.monotonic() - began, cpu_since(before), 0, len(documents))
 
 
-def main(console: Console, events: int) -> None:
+def read_documents(client: Elasticsearch, index: str) -> list[dict[str, object]]:
+    """The documents of an index, as `parallel_bulk` takes them, their bytes ready-made."""
+    client.indices.refresh(index=index)
+    hits = scan(client, index=index, query={"query": {"match_all": {}}}, size=5000)
+    return [{"_id": hit["_id"], "_source": orjson.dumps(hit["_source"])} for hit in hits]
+
+
+def main(console: Console, events: int, rounds: int) -> None:
     """Measure and print. Needs the running stack."""
     prefix = f"bench-{uuid.uuid4().hex[:8]}."
     client = Elasticsearch(settings().elasticsearch_hosts, request_timeout=120)
-    index = f"{prefix}wiki_edits"
     try:
         kafka.create_topics(prefix)
         elasticsearch.put_templates()
         console.print(f"Loading {events:,} generated events …")
         rate = load(prefix, events)
         console.print(f"  loaded at {rate:,.0f} events/s (generating included).")
-        rows: dict[str, Measured] = {}
-        for name, sinks, blackhole in (
-            ("wiki_edits -> blackhole", ("wiki_edits",), True),
-            ("whole job -> blackhole", ALL_SINKS, True),
-            ("wiki_edits -> Elasticsearch", ("wiki_edits",), False),
-            # Last, since its documents are what the reference sends.
-            ("whole job -> Elasticsearch", ALL_SINKS, False),
-        ):
-            for attempt in ("warming up", "measuring"):
-                console.print(f"{name}: {attempt} …")
-                elasticsearch.delete_indices(prefix)
-                rows[name] = run_job(prefix, sinks, blackhole)
-            if not blackhole:
-                client.indices.refresh(index=f"{prefix}*")
-                documents = int(client.count(index=f"{prefix}*")["count"])
-                rows[name] = Measured(rows[name].seconds, rows[name].cpu_seconds, events, documents)
-            else:
-                rows[name] = Measured(rows[name].seconds, rows[name].cpu_seconds, events)
-        console.print("parallel_bulk of ready-made documents: reading them …")
-        ready = [
-            {"_id": hit["_id"], "_source": orjson.dumps(hit["_source"])}
-            for hit in scan(client, index=index, query={"query": {"match_all": {}}}, size=5000)
-        ]
-        for attempt in ("warming up", "measuring"):
-            console.print(f"parallel_bulk of ready-made documents: {attempt} …")
-            elasticsearch.delete_indices(prefix)
-            bulk = run_bulk(client, index, ready)
-        rows["parallel_bulk (reference)"] = Measured(bulk.seconds, bulk.cpu_seconds, 0, len(ready))
-        console.print(_table(rows))
+        measured: list[Round] = []
+        for number in range(rounds + 1):
+            console.print(f"Round {number} of {rounds} …" if number else "Warming up …")
+            runs: Round = {}
+            for row, (sinks, blackhole) in JOBS.items():
+                runs[row] = run_job(client, prefix, events, sinks, blackhole)
+                console.print(f"  {row}: {runs[row].seconds:.1f} s")
+            # The whole job ran last, so its edits are in the index.
+            runs[BULK] = run_bulk(client, prefix, read_documents(client, f"{prefix}wiki_edits"))
+            console.print(f"  {BULK}: {runs[BULK].seconds:.1f} s")
+            measured.append(runs)
+        console.print(_table(measured[1:]))
     finally:
         elasticsearch.delete_indices(prefix)
         client.close()
         kafka.delete_topics(prefix)
 
 
-def _table(rows: dict[str, Measured]) -> Table:
-    reference = rows["parallel_bulk (reference)"]
-    bulk_rate = reference.documents / reference.seconds
+def _table(rounds: list[Round]) -> Table:
     table = Table(
-        "row", "seconds", "events/s", "documents/s", "events/s ÷ bulk", "documents/s ÷ bulk", "events/s ÷ blackhole",
-        "CPU s: Flink", "Elasticsearch", title="Kafka -> wiki_edits -> Elasticsearch",
+        "row", "seconds", "events/s", "documents/s", "documents/s ÷ bulk", "events/s ÷ blackhole",
+        "CPU s: Flink", "Elasticsearch",
+        title=f"Kafka -> wiki_edits -> Elasticsearch (medians of {len(rounds)} rounds)",
     )  # fmt: skip
     for column in table.columns[1:]:
         column.justify = "right"
-    for name, row in rows.items():
-        blackhole = rows.get(name.replace("Elasticsearch", "blackhole"))
-        table.add_row(
-            name,
-            f"{row.seconds:.1f}",
-            f"{row.events / row.seconds:,.0f}" if row.events else "",
-            f"{row.documents / row.seconds:,.0f}" if row.documents else "",
-            f"{row.events / row.seconds / bulk_rate:.2f}" if row.documents and row.events else "",
-            f"{row.documents / row.seconds / bulk_rate:.2f}" if row.documents else "",
-            f"{blackhole.seconds / row.seconds:.2f}" if blackhole and blackhole is not row else "",
-            f"{row.cpu_seconds[flink.TASKMANAGER]:.1f}",
-            f"{row.cpu_seconds[elasticsearch.NAME]:.1f}",
-        )
+
+    bulk = [runs[BULK].documents_per_second for runs in rounds]
+    for row in [*JOBS, BULK]:
+        measured = [runs[row] for runs in rounds]
+        cells = [f"{median(run.seconds for run in measured):.1f}"]
+        cells.append("" if row == BULK else f"{median(run.events / run.seconds for run in measured):,.0f}")
+        if "blackhole" in row:
+            cells += ["", "", ""]
+        else:
+            rates = [run.documents_per_second for run in measured]
+            cells += [f"{median(rates):,.0f}", f"{median(map(truediv, rates, bulk)):.2f}"]
+            blackholes = [runs.get(row.replace("Elasticsearch", "blackhole")) for runs in rounds]
+            ratios = [hole.seconds / run.seconds for hole, run in zip(blackholes, measured, strict=True) if hole]
+            cells.append("" if row == BULK else f"{median(ratios):.2f}")
+        cells += [
+            f"{median(run.cpu_seconds[part] for run in measured):.1f}"
+            for part in (flink.TASKMANAGER, elasticsearch.NAME)
+        ]
+        table.add_row(row, *cells)
     return table

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -16,7 +16,7 @@ from pyflink.table import DataTypes, EnvironmentSettings, Table, TableEnvironmen
 from pyflink.table.expressions import col
 from pyflink.table.types import LocalZonedTimestampType
 
-from jobs._tables import ddl, sink_columns
+from jobs._tables import ddl, sink_columns, statements
 from stack import cluster
 
 Row = dict[str, Any]
@@ -28,6 +28,7 @@ def t_env() -> TableEnvironment:
     config = Configuration()
     config.set_string("parallelism.default", "1")
     config.set_string("table.local-time-zone", "UTC")
+    config.set_string("pipeline.object-reuse", "true")  # as the jobs run
     config.set_string("pipeline.auto-watermark-interval", "0 ms")
     config.set_string("python.fn-execution.bundle.size", "1")
     return TableEnvironment.create(
@@ -93,6 +94,24 @@ def fits_sink(t_env: TableEnvironment) -> Callable[[str, Table], bool]:
             t_env.execute_sql(f"DROP TABLE {sink}")
 
     return fits
+
+
+@pytest.fixture
+def plan(t_env: TableEnvironment) -> Callable[[Mapping[str, Table]], str]:
+    """`plan({"sink": rows, …})`: the physical plan of the one job that writes all of these."""
+
+    def plan_of(outputs: Mapping[str, Table]) -> str:
+        for sink in outputs:
+            columns, _options = re.split(r"\)\s*WITH \(", ddl(sink))
+            t_env.execute_sql(f"{columns}) WITH ('connector' = 'blackhole')")
+        try:
+            explained = statements(t_env, outputs).explain()
+        finally:
+            for sink in outputs:
+                t_env.execute_sql(f"DROP TABLE {sink}")
+        return str(explained).partition("== Optimized Physical Plan ==")[2].partition("==")[0]
+
+    return plan_of
 
 
 @pytest.fixture(scope="session")

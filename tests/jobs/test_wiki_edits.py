@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from itertools import count
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from pyflink.table import Table
 
 from jobs._kept import too_late, unusable
-from jobs.wiki_edits import once_per_minute, usable_changes, wiki_activity, wiki_bots, wiki_edits
+from jobs.wiki_edits import once_per_minute, outputs, usable_changes, wiki_activity, wiki_bots, wiki_edits
 from tests.conftest import Row, at
 
 Given = Callable[..., Table]
@@ -262,3 +263,13 @@ def test_the_columns_of_each_output_are_the_sinks(given: Given, fits_sink: Calla
     assert fits_sink("wiki_bots", wiki_bots(once_per_minute(changes)))
     assert fits_sink("late_events", too_late(changes, "wiki_edits", minutes=1))
     assert fits_sink("dead_letters", unusable(records, "wiki_edits"))
+
+
+def test_in_one_job_all_counts_are_of_windows_whose_state_ends(
+    given: Given, plan: Callable[[dict[str, Table]], str]
+) -> None:
+    operators = set(
+        re.findall(r"\b(\w*(?:Aggregate|Deduplicate|Join|Rank)\w*)\(", plan(outputs(given("wiki_recentchange"))))
+    )
+
+    assert operators == {"LocalWindowAggregate", "GlobalWindowAggregate", "WindowDeduplicate", "WindowJoin"}
