@@ -2,7 +2,8 @@
 
 Inspec (Hulth 2003): 1,000 abstracts in English with the phrases that professional indexers gave them; about 40 % of
 those do not occur in their abstract, so that no method that extracts can reach a recall of 1. `DIR` is the folder with
-`keyphrase/inspec.jsonl` (a line: `{"id", "text", "keys"}`).
+`keyphrase/inspec.jsonl` (a line: `{"id", "text", "keys"}`), by default the one that CROWDPULSE_DATA names, else
+`../shared/data`.
 
 How it counts. A phrase's form is its words in lower case, split at white space, each stemmed (Porter), joined by a
 space. Gold: the set of forms of all of a document's keys, found in the text or not. Answer: the phrases sorted by Score
@@ -28,7 +29,8 @@ from typing import NamedTuple
 import numpy as np
 import snowballstemmer
 
-from udfs.key_phrases import Features, features_of, key_phrases, phrases_of
+from settings import ROOT
+from udfs.key_phrases import WEIGHTS, Features, features_of, key_phrases, phrases_of
 
 TOP = 10
 _stem = cache(snowballstemmer.stemmer("porter").stemWord)
@@ -73,24 +75,23 @@ def answers(text: str) -> list[str]:
 def judge(documents: list[Document]) -> Quality:
     """The quality of key_phrases on documents that each have at least one gold phrase."""
     counts = []
-    for text, gold in documents:
-        found = answers(text)
-        counts.append((len(gold.intersection(found)), len(found), len(gold)))
-    hits, found_, gold_ = np.array(counts, float).T
-    found_ = np.maximum(found_, 1)  # no answer: precision 0
+    for document in documents:
+        answered = answers(document.text)
+        counts.append((len(document.gold.intersection(answered)), len(answered), len(document.gold)))
+    hits, found, gold = np.array(counts, float).T
     return Quality(
         len(documents),
-        float(np.mean(hits / found_)),
-        float(np.mean(hits / gold_)),
-        float(np.mean(2 * hits / (found_ + gold_))),
-        float(hits.sum() / found_.sum()),
-        float(hits.sum() / gold_.sum()),
-        float(2 * hits.sum() / (found_.sum() + gold_.sum())),
+        float(np.mean(hits / np.maximum(found, 1))),  # no answer: precision 0
+        float(np.mean(hits / gold)),
+        float(np.mean(2 * hits / (found + gold))),
+        float(hits.sum() / max(found.sum(), 1)),
+        float(hits.sum() / gold.sum()),
+        float(2 * hits.sum() / (found.sum() + gold.sum())),
     )
 
 
 def fit(documents: list[Document], penalty: float = 1.0) -> Features:
-    """The weights of a logistic regression (Newton's method, L2 penalty): is a candidate a gold phrase?"""
+    """The weights of a logistic regression (Newton's method, L2 penalty), `capital` given: is a candidate gold?"""
     rows, labels = [], []
     for text, gold in documents:
         phrases = phrases_of(text)
@@ -98,20 +99,22 @@ def fit(documents: list[Document], penalty: float = 1.0) -> Features:
         for name, features in features_of(phrases).items():
             rows.append(features)
             labels.append(form(written[name]) in gold)
-    x, y = np.array(rows, float), np.array(labels, float)
+    given = Features._fields.index("capital")
+    everything, y = np.array(rows, float), np.array(labels, float)
+    x, offset = np.delete(everything, given, axis=1), everything[:, given] * WEIGHTS.capital
     weights = np.zeros(x.shape[1])
     for _ in range(25):
-        p = 1 / (1 + np.exp(-x @ weights))
+        p = 1 / (1 + np.exp(-x @ weights - offset))
         curvature = (x.T * (p * (1 - p))) @ x + penalty * np.eye(len(weights))
         weights -= np.linalg.solve(curvature, x.T @ (p - y) + penalty * weights)
-    return Features(*(round(float(weight), 2) for weight in weights))
+    return Features(*(round(float(weight), 2) for weight in np.insert(weights, given, WEIGHTS.capital)))
 
 
 def main() -> None:
     """Prints the quality on all documents and on both halves; with --fit, weights fitted to the even half."""
     parser = argparse.ArgumentParser(description="Judge key_phrases on Inspec.")
-    default = os.environ.get("CROWDPULSE_DATA", "../shared/data")
-    parser.add_argument("--data", type=Path, default=Path(default), help=f"folder with keyphrase/ (default: {default})")
+    default = Path(os.environ.get("CROWDPULSE_DATA") or ROOT.parent / "shared" / "data")
+    parser.add_argument("--data", type=Path, default=default, help=f"folder with keyphrase/ (default: {default})")
     parser.add_argument("--fit", action="store_true", help="print weights fitted to the even lines instead")
     arguments = parser.parse_args()
     path = arguments.data / "keyphrase" / "inspec.jsonl"
