@@ -13,7 +13,7 @@ the gold set. With h hits of a answers and g gold forms: P = h/a, R = h/g, F1 = 
 - macro: P, R and F1 of each document, averaged over documents; **F1@10 macro is the headline**
 - micro: from the sums of h, a and g over all documents
 
-Weights and word lists were chosen on the even lines (0, 2, …) alone; the odd lines are the judge.
+Weights and word lists were chosen on the even lines (0, 2, …) and on posts; the odd lines are the judge.
 """
 
 from __future__ import annotations

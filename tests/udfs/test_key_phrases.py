@@ -58,6 +58,7 @@ def texts_of(text: object) -> list[str]:
         ("coffee\ncake", ["coffee", "cake"]),
         ("cold  brew\tcoffee", ["cold  brew\tcoffee"]),
         # forms of words
+        ("a family in Italy likes Manchester United", ["family", "Italy", "Manchester United"]),
         ("C++ and C# code for node.js at AT&T", ["C++", "C# code", "node.js", "AT&T"]),
         ("Alzheimer's disease in Côte d'Ivoire", ["Alzheimer's disease", "Côte d'Ivoire"]),
         ("the cafe\u0301 noir", ["cafe\u0301 noir"]),
