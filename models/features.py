@@ -94,7 +94,9 @@ def _words(signs: text.Bytes, boundaries: Buckets) -> tuple[Buckets, Buckets]:
     at = np.flatnonzero(_IS_WORD[signs])
     places = np.minimum(at - np.repeat(starts, stops - starts), len(_WORD_POWERS) - 1)
     values = signs[at].astype(np.uint32) * _WORD_POWERS[places]
-    hashes = np.add.reduceat(values, np.concatenate(([0], np.cumsum(stops - starts)[:-1])), dtype=np.uint32) ^ _WORD_SALT
+    hashes = (
+        np.add.reduceat(values, np.concatenate(([0], np.cumsum(stops - starts)[:-1])), dtype=np.uint32) ^ _WORD_SALT
+    )
     buckets = np.full(2 * len(hashes), NOTHING, np.int64)
     buckets[::2] = (hashes * _SPREAD) >> _SHIFT
     pairs = (hashes[:-1] * _PAIR) ^ hashes[1:]

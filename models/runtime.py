@@ -124,11 +124,14 @@ class Scorer:
     def score(self, texts: Sequence[object]) -> list[Scores]:
         """The scores of each model, in the order of the models."""
         reasons = [text.unscored_reason(value) for value in texts]
-        good = [value for value, reason in zip(texts, reasons, strict=True) if reason is None and isinstance(value, str)]
+        good = [
+            value for value, reason in zip(texts, reasons, strict=True) if reason is None and isinstance(value, str)
+        ]
         scored = np.array([reason is None for reason in reasons], bool)
         sums = [self._sums(chunk) for chunk in _chunks(good)]
-        characters = np.concatenate([of_characters for of_characters, _ in sums]) if sums else np.empty((0, self._ends[-1]))
-        words = np.concatenate([of_words for _, of_words in sums]) if sums else np.empty((0, self._ends[-1]))
+        none = [np.empty((0, self._ends[-1]), np.int32)]
+        characters = np.concatenate([of_characters for of_characters, _ in sums] or none)
+        words = np.concatenate([of_words for _, of_words in sums] or none)
         results = []
         for model, end in zip(self.models, self._ends, strict=True):
             own = slice(end - model.table.shape[1], end)
@@ -215,10 +218,10 @@ def save(
     folder: Path,
     *,
     labels: Sequence[str],
-    weights: NDArray[np.floating],
-    idf: NDArray[np.floating],
-    bias: NDArray[np.floating],
-    offsets: NDArray[np.floating],
+    weights: NDArray[np.float64],
+    idf: NDArray[np.float64],
+    bias: NDArray[np.float64],
+    offsets: NDArray[np.float64],
     languages: Sequence[str] = ("en",),
 ) -> None:
     """Write a model: weights (BUCKETS, columns) of features weighted by idf (BUCKETS,), bias (columns,).

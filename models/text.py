@@ -45,9 +45,7 @@ _LOOK_ALIKES = str.maketrans(
 )  # fmt: skip
 
 # One byte to one byte: lower case, and every kind of white space or control character a space.
-_LOWER = bytes(
-    32 if code < 33 or code == 127 else code + 32 if 65 <= code <= 90 else code for code in range(256)
-)
+_LOWER = bytes(32 if code < 33 or code == 127 else code + 32 if 65 <= code <= 90 else code for code in range(256))
 _ADDRESSES = re.compile(rb"(?:https?://|www\.)[^ \xff]+")
 
 _IS_LETTER = np.zeros(256, bool)
@@ -59,7 +57,8 @@ _ALWAYS_INSIDE = np.zeros(256, bool)  # "great!" and "@ann" have no letter there
 _ALWAYS_INSIDE[list(b"!|@")] = True
 _IS_GAP = np.zeros(256, bool)
 _IS_GAP[list(b" .-_*")] = True
-_IS_EDGE = _IS_GAP.copy()
+_IS_EDGE = np.zeros(256, bool)  # all but letters, digits and bytes of other scripts
+_IS_EDGE[:128] = [not chr(code).isalnum() for code in range(128)]
 _IS_EDGE[END] = True
 
 
@@ -81,10 +80,10 @@ def unscored_reason(text: object) -> str | None:
 def normalise(texts: Sequence[str]) -> Bytes:
     """The normalised bytes of all texts: END, text, END, text, … END."""
     folded = [text if text.isascii() else _fold(text) for text in texts]
-    joined = b"\xff".join([b"", *[text.encode("utf-8", "replace") for text in folded], b""]).translate(_LOWER)
+    joined: bytes = b"\xff".join([b"", *[text.encode("utf-8", "replace") for text in folded], b""]).translate(_LOWER)
     if b"http" in joined or b"www." in joined:
         joined = _ADDRESSES.sub(ADDRESS, joined)
-    signs = np.frombuffer(joined, np.uint8)
+    signs: Bytes = np.frombuffer(joined, np.uint8)
     return _join_spaced(_letters_for_digits(_shorten(signs)))
 
 

@@ -1,0 +1,7 @@
+-- The functions of udfs/ for SQL. Each takes a text and gives a ROW: `SELECT toxicity(title).toxic FROM wiki_edits`.
+CREATE TEMPORARY FUNCTION cyberbullying AS 'udfs.classifiers.cyberbullying' LANGUAGE PYTHON;
+CREATE TEMPORARY FUNCTION toxicity AS 'udfs.classifiers.toxicity' LANGUAGE PYTHON;
+CREATE TEMPORARY FUNCTION sentiment AS 'udfs.classifiers.sentiment' LANGUAGE PYTHON;
+CREATE TEMPORARY FUNCTION removal AS 'udfs.classifiers.removal' LANGUAGE PYTHON;
+CREATE TEMPORARY FUNCTION moderation AS 'udfs.classifiers.moderation' LANGUAGE PYTHON;
+CREATE TEMPORARY FUNCTION key_phrases AS 'udfs.key_phrases.key_phrases_udf' LANGUAGE PYTHON;
