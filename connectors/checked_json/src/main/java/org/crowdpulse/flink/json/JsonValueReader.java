@@ -150,7 +150,13 @@ interface JsonValueReader extends Serializable {
     }
 
     private static Object decimal(BigDecimal value, DecimalType type) {
-        DecimalData decimal = DecimalData.fromBigDecimal(value, type.getPrecision(), type.getScale());
+        // Not beyond 10 to this power. Rounding writes out all zeros of 1e1000000000, so it gets no such numbers.
+        long power = (long) value.precision() - value.scale();
+        if (value.signum() != 0 && power > type.getPrecision() - type.getScale()) {
+            return WRONG_TYPE;
+        }
+        BigDecimal near = value.signum() == 0 || power < -type.getScale() ? BigDecimal.ZERO : value;
+        DecimalData decimal = DecimalData.fromBigDecimal(near, type.getPrecision(), type.getScale());
         return decimal == null ? WRONG_TYPE : decimal;
     }
 

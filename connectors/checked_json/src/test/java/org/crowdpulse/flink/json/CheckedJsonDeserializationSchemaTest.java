@@ -22,8 +22,10 @@ import org.apache.flink.util.SimpleUserCodeClassLoader;
 import org.apache.flink.util.UserCodeClassLoader;
 import org.crowdpulse.flink.json.CheckedJsonDecodingFormat.Metadata;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** One record, one row: tables of good, odd and bad records. */
@@ -167,12 +169,17 @@ class CheckedJsonDeserializationSchemaTest {
                 arguments("\"tags\":[1,2,\"c\"]", "tags[]"),
                 arguments("\"scores\":{\"x\":\"high\"}", "scores.*"),
                 arguments("\"price\":123456.78", "price"),
+                arguments("\"price\":9999.999", "price"),
+                arguments("\"price\":1e100000000", "price"),
+                arguments("\"price\":1e1000000000", "price"),
+                arguments("\"price\":-1e2147483647", "price"),
                 arguments("\"bytes\":\"%\"", "bytes"),
                 arguments("\"day\":\"2021-13-01\"", "day"));
     }
 
     @ParameterizedTest
     @MethodSource("oddFields")
+    @Timeout(value = 10, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
     void anOptionalFieldOfAnotherTypeIsNullAndNoted(String field, String path) throws Exception {
         CheckedJsonDeserializationSchema schema = schema();
 
@@ -182,6 +189,25 @@ class CheckedJsonDeserializationSchemaTest {
         assertThat(row.getArray(ODD).size()).isEqualTo(1);
         assertThat(row.getArray(ODD).getString(0)).hasToString(path);
         assertThat(schema.deserialize(utf8("{" + GOOD_META + ",\"title\":\"next\"}")).isNullAt(ODD)).isTrue();
+    }
+
+    /** Without a look at the exponent first, such numbers are written out with all their zeros. */
+    @ParameterizedTest
+    @CsvSource({
+        "1e3, 1000.00",
+        "9999.994, 9999.99",
+        "0.005, 0.01",
+        "0.0049, 0.00",
+        "-1e-100000000, 0.00",
+        "-1e-1000000000, 0.00",
+        "1e-2147483647, 0.00",
+        "0e1000000000, 0.00"
+    })
+    @Timeout(value = 10, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+    void aDecimalIsRoundedToItsScale(String number, String expected) throws Exception {
+        RowData row = read("{\"price\":" + number + "," + GOOD_META + ",\"title\":\"a\"}");
+
+        assertThat(row.getDecimal(8, 6, 2)).hasToString(expected);
     }
 
     @Test
