@@ -3,7 +3,10 @@ package org.crowdpulse.flink.elasticsearch;
 import java.net.URI;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.function.BooleanSupplier;
+import org.apache.flink.api.common.JobStatus;
 import org.apache.flink.configuration.Configuration;
+import org.apache.flink.core.execution.JobClient;
 import org.apache.flink.runtime.minicluster.MiniCluster;
 import org.apache.flink.runtime.minicluster.MiniClusterConfiguration;
 import org.apache.flink.table.api.EnvironmentSettings;
@@ -78,6 +81,22 @@ final class Jobs {
     static String numbers(int count, int perSecond) {
         return "CREATE TABLE numbers (n BIGINT) WITH ('connector'='datagen', 'rows-per-second'='" + perSecond + "',"
                 + " 'fields.n.kind'='sequence', 'fields.n.start'='1', 'fields.n.end'='" + count + "')";
+    }
+
+    /**
+     * Waits until a condition of a running job holds.
+     *
+     * @throws AssertionError when the job has ended, or a minute has passed, before it holds
+     */
+    static void await(JobClient job, BooleanSupplier condition) throws Exception {
+        long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(60);
+        while (!condition.getAsBoolean()) {
+            JobStatus status = job.getJobStatus().get();
+            if (status.isGloballyTerminalState() || System.nanoTime() > end) {
+                throw new AssertionError("What the test waits for did not happen; the job is " + status + ".");
+            }
+            Thread.sleep(20);
+        }
     }
 
     /** Runs an insertion to its end; the job is cancelled if it is not there within a minute. */

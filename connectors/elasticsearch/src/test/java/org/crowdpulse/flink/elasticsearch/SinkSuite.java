@@ -200,9 +200,7 @@ abstract class SinkSuite {
                 .getJobClient().orElseThrow();
         JobClient updatesJob = updates.executeSql("INSERT INTO updates SELECT MOD(n * 7919, 2000), MAX(n) FROM numbers"
                 + " GROUP BY MOD(n * 7919, 2000)").getJobClient().orElseThrow();
-        while (TestReporter.value("rows", "numRecordsSend") < 15_000) {
-            Thread.sleep(20);
-        }
+        Jobs.await(rowsJob, () -> TestReporter.value("rows", "numRecordsSend") >= 15_000);
         server.kill();
         Thread.sleep(30_000);
         assertThat(rowsJob.getJobStatus().get()).isEqualTo(JobStatus.RUNNING);
