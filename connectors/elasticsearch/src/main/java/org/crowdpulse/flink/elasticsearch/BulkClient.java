@@ -74,7 +74,8 @@ final class BulkClient implements Closeable {
         Request request = new Request("POST", "/_bulk");
         request.addParameter("filter_path", ANSWER_FIELDS);
         int patience = Math.min(config.socketTimeout(), config.requestTimeout());
-        // The server gives up before we do: a request that we send again is not still being executed.
+        // How long the server waits for an index, a mapping or a shard: it can say in time that one is missing. It does
+        // not bound the execution, which may go on after we have given up.
         request.addParameter("timeout", Math.max(1, patience / 2) + "ms");
         NByteArrayEntity entity = new NByteArrayEntity(body, 0, length, NDJSON);
         if (config.gzip()) {

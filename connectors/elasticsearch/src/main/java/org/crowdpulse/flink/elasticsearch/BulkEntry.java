@@ -39,6 +39,7 @@ final class BulkEntry implements Serializable {
     final boolean shared;
 
     private transient int attempts;
+    private transient int serverErrors;
 
     BulkEntry(Operation operation, String index, String id, boolean shared, byte[] bytes, int sourceStart) {
         this.operation = operation;
@@ -65,14 +66,14 @@ final class BulkEntry implements Serializable {
                 : new String(bytes, sourceStart, sourceSize(), StandardCharsets.UTF_8);
     }
 
-    /** How often it had to be sent again. */
-    int attempts() {
-        return attempts;
-    }
-
     /** Counts one more attempt that has to be repeated, and returns how many there were. */
     int failedAgain() {
         return ++attempts;
+    }
+
+    /** Counts one more error of the server (500) about this document alone, and returns how many there were. */
+    int serverFailed() {
+        return ++serverErrors;
     }
 
     @Override

@@ -9,7 +9,7 @@ import java.util.Map;
 
 /**
  * Entries that wait for a bulk request, in order, such that at most one entry of a document is under way: whatever is
- * sent again or answered late, the last write of a document arrives last.
+ * sent again or answered late, the last write of a document is sent last.
  *
  * <p>A later entry replaces one of the same document that still waits, and is held back while one is under way. Used by
  * the task's thread alone.
@@ -24,6 +24,7 @@ final class BulkQueue {
         private BulkEntry entry;
         private BulkEntry next;
         private boolean inFlight;
+        private boolean endsRequest;
 
         private Slot(BulkEntry entry) {
             this.index = entry.index;
@@ -79,6 +80,9 @@ final class BulkQueue {
             slot.inFlight = true;
             taken.add(slot);
             bytes += size;
+            if (slot.endsRequest) {
+                break;
+            }
         }
         readyBytes -= bytes;
         return taken;
@@ -87,6 +91,7 @@ final class BulkQueue {
     /** The entry is dealt with; what was held back for it is next. */
     void done(Slot slot) {
         slot.inFlight = false;
+        slot.endsRequest = false;
         if (slot.next != null) {
             release(slot);
             ready.addLast(slot);
@@ -108,6 +113,13 @@ final class BulkQueue {
             ready.addFirst(slot);
             readyBytes += slot.entry.size();
         }
+    }
+
+    /** The entries of a request must be sent again, before all others, in two requests. */
+    void retryInHalves(List<Slot> failed) {
+        failed.get(failed.size() / 2 - 1).endsRequest = true;
+        failed.get(failed.size() - 1).endsRequest = true;
+        retry(failed);
     }
 
     private void hold(Slot slot, BulkEntry entry) {

@@ -76,14 +76,17 @@ final class BulkWriter implements StatefulSinkWriter<RowData, BufferedRequestSta
         final List<BulkQueue.Slot> slots;
         final byte[] body;
         final int length;
+        /** Of the documents, before compression. */
+        final int size;
         final long sentAt;
         boolean answered;
         ScheduledFuture<?> deadline;
 
-        BulkRequest(List<BulkQueue.Slot> slots, byte[] body, int length, long sentAt) {
+        BulkRequest(List<BulkQueue.Slot> slots, byte[] body, int length, int size, long sentAt) {
             this.slots = slots;
             this.body = body;
             this.length = length;
+            this.size = size;
             this.sentAt = sentAt;
         }
     }
@@ -97,7 +100,6 @@ final class BulkWriter implements StatefulSinkWriter<RowData, BufferedRequestSta
         this.converter = converter;
         this.mailbox = context.getMailboxExecutor();
         this.time = context.getProcessingTimeService();
-        this.client = new BulkClient(config);
         this.backOff = new BackOff(
                 config.maxInFlight(), config.initialDelay(), config.maxDelay(), ThreadLocalRandom.current());
         this.maxRequestBytes = config.maxSize();
@@ -115,6 +117,8 @@ final class BulkWriter implements StatefulSinkWriter<RowData, BufferedRequestSta
                 enqueue(wrapper.getRequestEntry());
             }
         }
+        // Last, since nobody closes a writer whose constructor fails, and the client has a thread.
+        this.client = new BulkClient(config);
     }
 
     @Override
@@ -192,17 +196,17 @@ final class BulkWriter implements StatefulSinkWriter<RowData, BufferedRequestSta
 
     private BulkRequest build(List<BulkQueue.Slot> slots) {
         long now = time.getCurrentProcessingTime();
+        int size = 0;
+        for (BulkQueue.Slot slot : slots) {
+            size += slot.entry().size();
+        }
         if (config.gzip()) {
             byte[] compressed = compress(slots);
-            return new BulkRequest(slots, compressed, compressed.length, now);
-        }
-        int length = 0;
-        for (BulkQueue.Slot slot : slots) {
-            length += slot.entry().size();
+            return new BulkRequest(slots, compressed, compressed.length, size, now);
         }
         byte[] body = bodies.poll();
-        if (body == null || body.length < length) {
-            body = new byte[Math.max(length, (int) Math.min(maxRequestBytes, 2L * length))];
+        if (body == null || body.length < size) {
+            body = new byte[Math.max(size, (int) Math.min(maxRequestBytes, 2L * size))];
         }
         int position = 0;
         for (BulkQueue.Slot slot : slots) {
@@ -210,7 +214,7 @@ final class BulkWriter implements StatefulSinkWriter<RowData, BufferedRequestSta
             System.arraycopy(bytes, 0, body, position, bytes.length);
             position += bytes.length;
         }
-        return new BulkRequest(slots, body, length, now);
+        return new BulkRequest(slots, body, size, size, now);
     }
 
     private static byte[] compress(List<BulkQueue.Slot> slots) {
@@ -272,7 +276,7 @@ final class BulkWriter implements StatefulSinkWriter<RowData, BufferedRequestSta
         for (int i = 0; i < request.slots.size(); i++) {
             BulkQueue.Slot slot = request.slots.get(i);
             Refusal failure = failed.isEmpty() ? null : failed.get(i);
-            if (failure != null && isTransient(slot.entry(), failure)) {
+            if (failure != null && mayPass(slot.entry(), failure)) {
                 again.add(slot);
                 reason = failure.type() + ": " + failure.reason();
             } else {
@@ -292,10 +296,11 @@ final class BulkWriter implements StatefulSinkWriter<RowData, BufferedRequestSta
         }
     }
 
-    private static boolean isTransient(BulkEntry entry, Refusal failure) {
+    /** Whether the document may be taken when it is sent again. Counts the errors of the server. */
+    private static boolean mayPass(BulkEntry entry, Refusal failure) {
         return switch (failure.status()) {
             case 429, 502, 503, 504 -> true;
-            case SERVER_ERROR -> entry.attempts() < MAX_SERVER_ERRORS;
+            case SERVER_ERROR -> entry.serverFailed() <= MAX_SERVER_ERRORS;
             default -> false;
         };
     }
@@ -338,22 +343,23 @@ final class BulkWriter implements StatefulSinkWriter<RowData, BufferedRequestSta
         backOff.succeeded();
     }
 
-    /** Sends a request that is not taken as a whole in halves, down to the document that is to blame. */
+    /** Takes apart a request that is not taken as a whole, down to the document that is to blame. */
     private void split(BulkRequest request, BulkAnswer answer) throws IOException {
-        int size = request.slots.size();
-        if (size == 1) {
+        if (request.slots.size() == 1) {
             BulkEntry entry = request.slots.get(0).entry();
             queue.done(request.slots.get(0));
             refuse(entry, new Refusal(answer.status(), "request_refused", answer.reason()));
             return;
         }
         if (answer.status() == 413) {
-            maxRequestBytes = Math.max(1, Math.min(maxRequestBytes, request.length / 2));
-            LOG.warn("Elasticsearch finds {} bytes too large for one request; from now on they have at most {}."
-                    + " Lower 'sink.bulk-flush.max-size'.", request.length, maxRequestBytes);
+            maxRequestBytes = Math.max(1, Math.min(maxRequestBytes, request.size / 2));
+            LOG.warn("Elasticsearch finds {} bytes of documents too large for one request; from now on they have at"
+                    + " most {}. Lower 'sink.bulk-flush.max-size'.", request.size, maxRequestBytes);
+            queue.retry(request.slots);
+        } else {
+            queue.retryInHalves(request.slots);
         }
-        send(request.slots.subList(0, size / 2));
-        send(request.slots.subList(size / 2, size));
+        intervalPassed = true;
     }
 
     private void refuse(BulkEntry entry, Refusal refusal) throws IOException {

@@ -57,6 +57,25 @@ class BulkQueueTest {
     }
 
     @Test
+    void halvesOfARequestStayApartUntilTheyAreTaken() {
+        for (String text : List.of("a1", "b1", "c1", "d1", "e1", "f1")) {
+            add(text.substring(0, 1), text);
+        }
+        List<Slot> refused = queue.take(5, 100);
+        add("c", "c2");
+        queue.retryInHalves(refused);
+        List<Slot> first = queue.take(5, 100);
+        assertThat(texts(first)).isEqualTo("a1 b1");
+        queue.retry(first);
+        assertThat(texts(queue.take(5, 100))).as("turned away for another reason").isEqualTo("a1 b1");
+        List<Slot> second = queue.take(5, 100);
+        assertThat(texts(second)).isEqualTo("c2 d1 e1");
+        add("e", "e2");
+        second.forEach(queue::done);
+        assertThat(texts(queue.take(5, 100))).isEqualTo("f1 e2");
+    }
+
+    @Test
     void aLaterEntryReplacesOneThatWaits() {
         add("a", "a1");
         add("b", "b1");

@@ -27,6 +27,7 @@ import org.crowdpulse.flink.elasticsearch.ScriptedServer.Item;
 import org.crowdpulse.flink.elasticsearch.ScriptedServer.Received;
 import org.crowdpulse.flink.elasticsearch.ScriptedServer.Refused;
 import org.crowdpulse.flink.elasticsearch.ScriptedServer.Reply;
+import org.crowdpulse.flink.elasticsearch.ScriptedServer.Script;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
@@ -89,6 +90,20 @@ class BulkWriterTest {
             write(server, 5, "sink.failure-handler", "ignore", "sink.retry.max-delay", "100 ms");
             assertThat(server.documents("out")).hasSize(4);
             assertThat(server.received).hasSize(11);
+        }
+    }
+
+    /** A recovering shard answers so; only errors of the document itself count against it. */
+    @Test
+    void aServerErrorAfterAnOutageIsNotTheLastOfTen() throws Exception {
+        try (ScriptedServer server = new ScriptedServer(request -> switch (request.number()) {
+            case 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 -> new Reply(503, null);
+            case 12 -> new Reply(200, item -> item.id().equals("3") ? new Refused(500, "shard_failed") : null);
+            default -> ScriptedServer.ACCEPT.reply(request);
+        })) {
+            write(server, 5, "sink.retry.initial-delay", "1 ms", "sink.retry.max-delay", "5 ms");
+            assertThat(server.documents("out")).hasSize(5);
+            assertThat(sizes(server)).hasSize(14).endsWith(5, 1);
         }
     }
 
@@ -187,6 +202,70 @@ class BulkWriterTest {
                         : ScriptedServer.ACCEPT.reply(request))) {
             write(server, 100, "sink.failure-handler", "ignore");
             assertThat(server.documents("out")).hasSize(99).doesNotContainKey("37");
+        }
+    }
+
+    /** The limit is of the documents, which compression makes ten times smaller here. */
+    @Test
+    void aCompressedRequestTooLargeIsHalvedOnce() throws Exception {
+        try (ScriptedServer server =
+                new ScriptedServer(ScriptedServer.firstThenAccept(1, ScriptedServer.status(413)))) {
+            write(server, 4000, "sink.bulk-flush.compression", "gzip", "sink.max-in-flight-requests", "1");
+            assertThat(server.documents("out")).hasSize(4000);
+            assertThat(sizes(server)).startsWith(1000).hasSizeLessThan(15);
+        }
+    }
+
+    /** Of two nodes, each with as many connections as there may be requests. */
+    @Test
+    void thePartsOfARefusedRequestKeepToTheLimitOfRequests() throws Exception {
+        AtomicInteger underWay = new AtomicInteger();
+        AtomicInteger most = new AtomicInteger();
+        Script script = request -> {
+            most.accumulateAndGet(underWay.incrementAndGet(), Math::max);
+            Thread.sleep(20);
+            underWay.decrementAndGet();
+            return request.items().stream().anyMatch(item -> item.id().endsWith("37"))
+                    ? new Reply(400, null)
+                    : ScriptedServer.ACCEPT.reply(request);
+        };
+        try (ScriptedServer one = new ScriptedServer(script); ScriptedServer two = new ScriptedServer(script)) {
+            write(one.url() + ";" + two.url(), KEYED, 400, "sink.failure-handler", "ignore",
+                    "sink.bulk-flush.max-actions", "100", "sink.max-in-flight-requests", "2");
+            TreeSet<String> written = new TreeSet<>(one.documents("out").keySet());
+            written.addAll(two.documents("out").keySet());
+            assertThat(written).hasSize(396).doesNotContain("37", "137", "237", "337");
+            assertThat(most).hasValue(2);
+        }
+    }
+
+    /** One request is turned away, which begins a pause of minutes; then the other is refused as a whole. */
+    @Test
+    void thePartsOfARefusedRequestWaitOutThePauseAndAreInASavepoint(@TempDir Path savepoints) throws Exception {
+        try (ScriptedServer server = new ScriptedServer(request -> {
+            Thread.sleep(request.items().get(0).id().equals("1") ? 0 : 500);
+            return new Reply(request.items().get(0).id().equals("1") ? 503 : 400, null);
+        })) {
+            String[] ddl = {Jobs.numbers(200, 100), Jobs.table("out", KEYED, server.url(),
+                    "sink.bulk-flush.max-actions", "50", "sink.max-in-flight-requests", "2",
+                    "sink.retry.initial-delay", "1 h", "sink.retry.max-delay", "1 h")};
+            String metrics = "parts";
+            TableEnvironment before = Jobs.tables("pipeline.name", metrics);
+            before.executeSql(ddl[0]);
+            before.executeSql(ddl[1]);
+            JobClient job = before.executeSql("INSERT INTO `out` SELECT n FROM numbers").getJobClient().orElseThrow();
+            Jobs.await(job, () -> TestReporter.value(metrics, "bufferedRequests") >= 100
+                    && TestReporter.value(metrics, "inFlightRequests") == 0);
+            String savepoint = job.triggerSavepoint(savepoints.toString(), SavepointFormatType.CANONICAL).get();
+            job.cancel().get();
+            assertThat(sizes(server)).containsExactly(50, 50);
+
+            server.setScript(ScriptedServer.ACCEPT);
+            TableEnvironment after = Jobs.tables("execution.state-recovery.path", savepoint);
+            after.executeSql(ddl[0]);
+            after.executeSql(ddl[1]);
+            Jobs.insert(after, "INSERT INTO `out` SELECT n FROM numbers");
+            assertThat(server.documents("out")).hasSize(200);
         }
     }
 
@@ -392,9 +471,7 @@ class BulkWriterTest {
             tables.executeSql(Jobs.numbers(10_000, 20));
             tables.executeSql(Jobs.table("out", KEYED, server.url(), "sink.bulk-flush.interval", interval + " ms"));
             JobClient job = tables.executeSql("INSERT INTO `out` SELECT n FROM numbers").getJobClient().orElseThrow();
-            while (server.received.size() < 2) {
-                Thread.sleep(20);
-            }
+            Jobs.await(job, () -> server.received.size() >= 2);
             job.cancel().get();
             assertThat(sizes(server)).allMatch(size -> size >= least && size <= most);
         }
@@ -407,9 +484,7 @@ class BulkWriterTest {
             tables.executeSql(Jobs.numbers(10_000, 20));
             tables.executeSql(Jobs.table("out", KEYED, server.url(), "sink.bulk-flush.interval", "1 h"));
             JobClient job = tables.executeSql("INSERT INTO `out` SELECT n FROM numbers").getJobClient().orElseThrow();
-            while (server.received.size() < 4) {
-                Thread.sleep(20);
-            }
+            Jobs.await(job, () -> server.received.size() >= 4);
             job.cancel().get();
             assertThat(server.documents("out").size()).isGreaterThanOrEqualTo(10);
         }
@@ -428,9 +503,7 @@ class BulkWriterTest {
             tables.executeSql(Jobs.table("out", KEYED, server.url(), "sink.bulk-flush.max-actions", "50",
                     "sink.max-in-flight-requests", "2", "sink.max-buffered-requests", "300"));
             JobClient job = tables.executeSql("INSERT INTO `out` SELECT n FROM numbers").getJobClient().orElseThrow();
-            while (TestReporter.value(metrics, "bufferedRequests") < 300) {
-                Thread.sleep(20);
-            }
+            Jobs.await(job, () -> TestReporter.value(metrics, "bufferedRequests") >= 300);
             Thread.sleep(500);
             assertThat(TestReporter.value(metrics, "bufferedRequests")).isEqualTo(300);
             assertThat(TestReporter.value(metrics, "inFlightRequests")).isEqualTo(2);
@@ -455,9 +528,7 @@ class BulkWriterTest {
                     "sink.bulk-flush.max-size", "10kb", "sink.max-in-flight-requests", "3"));
             JobClient job = tables.executeSql("INSERT INTO `out` SELECT n, REPEAT('x', 900) FROM numbers")
                     .getJobClient().orElseThrow();
-            while (TestReporter.value(metrics, "bufferedRequests") < 60) {
-                Thread.sleep(20);
-            }
+            Jobs.await(job, () -> TestReporter.value(metrics, "bufferedRequests") >= 60);
             Thread.sleep(500);
             // Twice three requests of 10 KB, at nearly 1 KB a document.
             assertThat(TestReporter.value(metrics, "bufferedRequests")).isBetween(60L, 66L);
@@ -615,9 +686,7 @@ class BulkWriterTest {
             before.executeSql(ddl[0]);
             before.executeSql(ddl[1]);
             JobClient job = before.executeSql("INSERT INTO `out` SELECT n FROM numbers").getJobClient().orElseThrow();
-            while (TestReporter.value(metrics, "bufferedRequests") < 100) {
-                Thread.sleep(20);
-            }
+            Jobs.await(job, () -> TestReporter.value(metrics, "bufferedRequests") >= 100);
             String savepoint = job.triggerSavepoint(savepoints.toString(), SavepointFormatType.CANONICAL).get();
             job.cancel().get();
             assertThat(server.documents("out")).isEmpty();
@@ -640,9 +709,7 @@ class BulkWriterTest {
             tables.executeSql(Jobs.numbers(10_000, 20));
             tables.executeSql(Jobs.table("out", KEYED, server.url(), "sink.bulk-flush.interval", "100 ms"));
             JobClient job = tables.executeSql("INSERT INTO `out` SELECT n FROM numbers").getJobClient().orElseThrow();
-            while (TestReporter.value(metrics, "bufferedRequests") < 20) {
-                Thread.sleep(20);
-            }
+            Jobs.await(job, () -> TestReporter.value(metrics, "bufferedRequests") >= 20);
             long before = TestReporter.value(metrics, "numberOfCompletedCheckpoints");
             Thread.sleep(4000);
             long during = TestReporter.value(metrics, "numberOfCompletedCheckpoints") - before;
