@@ -7,6 +7,7 @@ stretched and spaced-out letters. An address becomes a sign.
 
 from __future__ import annotations
 
+import html
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -79,7 +80,7 @@ def unscored_reason(text: object) -> str | None:
 
 def normalise(texts: Sequence[str]) -> Bytes:
     """The normalised bytes of all texts: END, text, END, text, … END."""
-    folded = [text if text.isascii() else _fold(text) for text in texts]
+    folded = [text if text.isascii() else _fold(text) for text in map(_unescaped, texts)]
     joined: bytes = b"\xff".join([b"", *[text.encode("utf-8", "replace") for text in folded], b""]).translate(_LOWER)
     if b"http" in joined or b"www." in joined:
         joined = _ADDRESSES.sub(ADDRESS, joined)
@@ -87,28 +88,40 @@ def normalise(texts: Sequence[str]) -> Bytes:
     return _join_spaced(_letters_for_digits(_shorten(signs)))
 
 
+def _unescaped(text: str) -> str:
+    """Data sets and APIs of social media escape as HTML does: `&amp;`, `&lt;3`."""
+    return html.unescape(text) if "&" in text and ";" in text else text
+
+
 def _fold(text: str) -> str:
     return unicodedata.normalize("NFKD", text.translate(_LOOK_ALIKES)).lower().translate(_LOOK_ALIKES)
 
 
 def _shorten(signs: Bytes) -> Bytes:
-    """At most two of the same byte in a row; ASCII only, in which a byte is a character."""
-    third = (signs[2:] == signs[1:-1]) & (signs[2:] == signs[:-2]) & (signs[2:] < 0x80)
+    """Three or more of the same byte in a row are one: `sooo`, `!!!!`. ASCII only, in which a byte is a character."""
+    same = (signs[1:] == signs[:-1]) & (signs[1:] < 0x80)
+    third = same[1:] & same[:-1]
     if not third.any():
         return signs
-    return signs[np.concatenate(([True, True], ~third))]
+    again = np.zeros(len(signs), bool)
+    again[2:] = third
+    again[1:-1] |= third
+    return signs[~again]
 
 
 def _letters_for_digits(signs: Bytes) -> Bytes:
-    """Digits and signs that stand for a letter, beside a letter, are that letter: `f00l`, `$hit`, `id!ot`."""
-    at = np.flatnonzero(_LETTER_OF[signs[1:-1]]) + 1
-    letter_before, letter_after = _IS_LETTER[signs[at - 1]], _IS_LETTER[signs[at + 1]]
-    inside = _ALWAYS_INSIDE[signs[at]]
-    meant = at[(letter_before | letter_after) & (~inside | (letter_before & letter_after))]
-    if not len(meant):
+    """Digits and signs that stand for letters, beside a letter, are letters: `f00l`, `h473`, `$illy`, `id!ot`."""
+    is_sign = _LETTER_OF[signs] != 0
+    edges = np.flatnonzero(is_sign[1:] != is_sign[:-1]) + 1
+    if not len(edges):
         return signs
+    starts, stops = edges[::2], edges[1::2]
+    before, after = _IS_LETTER[signs[starts - 1]], _IS_LETTER[signs[stops]]
+    inside = _ALWAYS_INSIDE[signs[starts]] | _ALWAYS_INSIDE[signs[stops - 1]]
+    meant = np.where(inside, before & after, before | after)
+    at = np.flatnonzero(is_sign)[np.repeat(meant, stops - starts)]
     changed = signs.copy()
-    changed[meant] = _LETTER_OF[signs[meant]]
+    changed[at] = _LETTER_OF[signs[at]]
     return changed
 
 

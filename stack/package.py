@@ -11,6 +11,7 @@ from settings import ROOT
 from stack import layout
 
 FOLDERS = ("jobs", "udfs", "models")
+FOR_PEOPLE = {"cards"}
 # Zip's first possible moment: the same code makes the same file, so Flink need not ship it twice.
 WRITTEN = (1980, 1, 1, 0, 0, 0)
 
@@ -25,7 +26,7 @@ def files(root: Path = ROOT) -> list[Path]:
 
 def _below(folder: Path) -> Iterator[Path]:
     for directory, names, entries in os.walk(folder):
-        names[:] = [name for name in names if not name.startswith((".", "__pycache__"))]
+        names[:] = [name for name in names if not name.startswith((".", "__pycache__")) and name not in FOR_PEOPLE]
         yield from (Path(directory, entry) for entry in entries if not entry.startswith("."))
 
 

@@ -1,15 +1,16 @@
-"""The Flink SQL client on this stack, with every table of connectors/*.sql declared."""
+"""The Flink SQL client on this stack, with every table of connectors/*.sql and function of udfs/functions.sql."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
+from settings import ROOT
 from stack import flink, layout, package
 
 
 def initial_statements(live: bool) -> str:
-    """What the client runs first: settings, then one CREATE TABLE a declared table.
+    """What the client runs first: settings, then the declared tables and functions.
 
     A query ends at the newest record and prints its result once; when `live`, it goes on and prints every change.
     """
@@ -20,6 +21,7 @@ def initial_statements(live: bool) -> str:
         "SET 'sql-client.execution.result-mode' = 'tableau'",
         f"SET 'execution.runtime-mode' = '{'streaming' if live else 'batch'}'",
         *(ddl(table, values) for table in declared_tables()),
+        (ROOT / "udfs/functions.sql").read_text(encoding="utf-8").strip().removesuffix(";"),
     ]
     return ";\n".join(statements) + ";\n"
 

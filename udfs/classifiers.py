@@ -2,8 +2,8 @@
 
 moderation(text): those of all four, for one normalising and cutting of the text.
 
-Every ROW ends with: `language` (ISO 639-1, `und` where it cannot be told), `trained_language` (false: the models have not
-learnt this language, so their scores mean little), `model_version`, and `unscored_reason` (see
+Every ROW ends with: `language` (ISO 639-1, `und` where it cannot be told), `trained_language` (false: the models have
+not learnt this language, so their scores mean little), `model_version`, and `unscored_reason` (see
 `models.text.unscored_reason`), which is null where there are scores; where it is not, the scores are null.
 """
 

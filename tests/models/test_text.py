@@ -13,6 +13,7 @@ NORMALISED = {
     "two\nlines\tand\x07 a bell": "two lines and  a bell",
     "see https://example.org/a?b=1 and www.example.org/x.": "see \x01 and \x01",
     "@ann, look": "@ann, look",
+    "you &amp; me &lt;3 AT&T;": "you & me <3 at&t;",
     # Full-width, mathematical, small capitals, accents, look-alikes, invisible and combining characters.
     "ｆｕｌｌ ｗｉｄｔｈ": "full width",
     "𝓼𝓬𝓻𝓲𝓹𝓽": "script",
@@ -25,10 +26,11 @@ NORMALISED = {
     "“quoted” — it’s": '"quoted" - it\'s',
     # Digits and signs beside letters.
     "f00l l33t id!ot b@d $illy": "fool leet idiot bad silly",
-    "great! 100% 2026 15": "great! 100% 2026 15",
-    # Stretched: two of the same are left.
-    "sooooo goooood!!!!": "soo good!!",
-    "book aaa": "book aa",
+    "h473 57up1d 1d10t": "hate stupid idiot",
+    "great! 100% 2026 15 @ann5": "great! 100% 2026 15 @anns",
+    # Stretched: three or more of the same.
+    "sooooo stupiiid!!!!": "so stupid!",
+    "book aaa       b": "book a b",
     # Spaced out: three letters or more.
     "f o o l": "fool",
     "you f.o.o.l!": "you fool!",

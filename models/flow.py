@@ -1,0 +1,16 @@
+"""The training as a Prefect flow: each step a task, so that runs can be scheduled, watched and tried again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+
+from models import train
+
+
+@flow(name="training", persist_result=False)
+def training(name: str, where: Path | None = None, sample: int | None = None) -> str:
+    """Trains the model of this name; returns the version of the new challenger."""
+    return train.train(name, where, sample, step=task(cache_policy=NO_CACHE, persist_result=False))
