@@ -136,8 +136,8 @@ interface JsonValueReader extends Serializable {
     private static Object orWrongType(NumberReader reader, JsonParser parser) throws IOException {
         try {
             return reader.read(parser);
-        } catch (InputCoercionException e) {
-            return WRONG_TYPE; // Out of the type's range.
+        } catch (InputCoercionException | NumberFormatException e) {
+            return WRONG_TYPE; // Out of the type's range, or an exponent beyond BigDecimal's.
         }
     }
 

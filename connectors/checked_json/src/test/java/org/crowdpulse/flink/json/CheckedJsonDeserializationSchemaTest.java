@@ -170,9 +170,11 @@ class CheckedJsonDeserializationSchemaTest {
                 arguments("\"scores\":{\"x\":\"high\"}", "scores.*"),
                 arguments("\"price\":123456.78", "price"),
                 arguments("\"price\":9999.999", "price"),
+                arguments("\"price\":1" + "0".repeat(300), "price"),
                 arguments("\"price\":1e100000000", "price"),
                 arguments("\"price\":1e1000000000", "price"),
                 arguments("\"price\":-1e2147483647", "price"),
+                arguments("\"price\":1e99999999999", "price"),
                 arguments("\"bytes\":\"%\"", "bytes"),
                 arguments("\"day\":\"2021-13-01\"", "day"));
     }
