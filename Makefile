@@ -31,8 +31,9 @@ status: environment  ## What runs, and where
 sql: environment  ## The Flink SQL client with all tables declared
 	@$(RUN) -m stack sql
 
-test: environment-dev  ## All tests: Java, Python, and the real stack from end to end
+test: environment-dev training-environment  ## All tests: Java, Python, and the real stack from end to end
 	mvn -f connectors/pom.xml --batch-mode --no-transfer-progress verify
+	OMP_NUM_THREADS=1 .venv-training/bin/python -m pytest --confcutdir=tests/models tests/models
 	$(RUN) -m pytest
 
 check: environment-dev  ## Style and types
@@ -45,7 +46,8 @@ format: environment-dev  ## Put the Python files in form
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
 
-bench: environment-dev  ## Measure: each row a ratio to a reference of the same run
+bench: environment-dev training-environment  ## Measure: each row a ratio to a reference of the same run
+	@.venv-training/bin/python -m bench.models
 	@$(RUN) -m bench
 
 clean: environment  ## Stop, and remove all that was built, downloaded or written

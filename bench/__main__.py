@@ -7,7 +7,7 @@ import sys
 
 from rich.console import Console
 
-from bench import wiki_edits
+from bench import scoring, wiki_edits
 from stack import cluster
 from stack.errors import StackError
 
@@ -16,12 +16,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--events", type=int, default=500_000, help="how many events to load (default: 500000)")
     parser.add_argument("--rounds", type=int, default=3, help="how often each row is measured (default: 3)")
+    parser.add_argument("--only", choices=["wiki_edits", "scoring"], help="only this benchmark")
     options = parser.parse_args(arguments)
     console = Console() if sys.stdout.isatty() else Console(width=160)
     ran = all(state.healthy for state in cluster.states() if state.part)
     try:
         cluster.up(console)
-        wiki_edits.main(console, options.events, options.rounds)
+        if options.only in (None, "wiki_edits"):
+            wiki_edits.main(console, options.events, options.rounds)
+        if options.only in (None, "scoring"):
+            scoring.main(console, options.events, options.rounds)
     except StackError as error:
         console.print(str(error), style="red", highlight=False, markup=False)
         return 1

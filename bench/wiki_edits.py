@@ -11,11 +11,9 @@ a while slows both sides of it.
 from __future__ import annotations
 
 import itertools
-import os
 import time
 import uuid
 from collections import deque
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from operator import truediv
 from pathlib import Path
@@ -28,10 +26,10 @@ from elasticsearch.helpers import parallel_bulk, scan
 from rich.console import Console
 from rich.table import Table
 
+from bench.measure import Measured, cpu_seconds, cpu_since, run_time
 from producers import synthetic_wikimedia
 from settings import settings
-from stack import elasticsearch, flink, jobs, kafka, processes
-from stack.errors import StackError
+from stack import elasticsearch, flink, jobs, kafka
 
 SCRIPT = Path(__file__).with_name("wiki_edits_job.py")
 ALL_SINKS = ("wiki_edits", "wiki_activity", "wiki_bots", "late_events", "dead_letters")
@@ -46,20 +44,6 @@ JOBS = {
     "whole job -> Elasticsearch": (ALL_SINKS, False),
 }
 BULK = "parallel_bulk (reference)"
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What a run took: seconds of the clock, seconds of CPU by process, and how much it did."""
-
-    seconds: float
-    cpu_seconds: dict[str, float]
-    events: int
-    documents: int
-
-    @property
-    def documents_per_second(self) -> float:
-        return self.documents / self.seconds
 
 
 Round = dict[str, Measured]
@@ -85,24 +69,6 @@ def load(prefix: str, count: int) -> float:
     return count / (time.monotonic() - began)
 
 
-def cpu_seconds() -> dict[str, float]:
-    """CPU time so far, by part of the stack."""
-    ticks = os.sysconf("SC_CLK_TCK")
-    used = {}
-    for part in (flink.TASKMANAGER, elasticsearch.NAME, kafka.NAME):
-        total = 0
-        for pid in processes.members(part):
-            fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-            total += int(fields[11]) + int(fields[12])
-        used[part] = total / ticks
-    return used
-
-
-def cpu_since(before: dict[str, float]) -> dict[str, float]:
-    """CPU time since `before`, by part of the stack."""
-    return {part: used - before[part] for part, used in cpu_seconds().items()}
-
-
 def run_job(client: Elasticsearch, prefix: str, events: int, sinks: tuple[str, ...], blackhole: bool) -> Measured:
     """One run of the job over the whole topic, into empty indices."""
     elasticsearch.delete_indices(prefix)
@@ -123,16 +89,6 @@ def run_job(client: Elasticsearch, prefix: str, events: int, sinks: tuple[str, .
     used = cpu_since(before)
     client.indices.refresh(index=f"{prefix}*")
     return Measured(seconds, used, events, int(client.count(index=f"{prefix}*")["count"]))
-
-
-def run_time(job_id: str) -> float:
-    """Seconds from the first task running to the end of a finished job."""
-    for _ in range(100):  # the state is told a moment before its time
-        times = flink.rest(f"/jobs/{job_id}")["timestamps"]
-        if times["FINISHED"]:
-            return float(times["FINISHED"] - times["RUNNING"]) / 1000
-        time.sleep(0.1)
-    raise StackError(f"Flink does not say when job {job_id} finished.")
 
 
 def run_bulk(client: Elasticsearch, prefix: str, documents: list[dict[str, object]]) -> Measured:

@@ -10,7 +10,7 @@ from prefect.cache_policies import NO_CACHE
 from models import train
 
 
-@flow(name="training", persist_result=False)
+@flow(name="training", persist_result=False)  # type: ignore[untyped-decorator]
 def training(name: str, where: Path | None = None, sample: int | None = None) -> str:
     """Trains the model of this name; returns the version of the new challenger."""
     return train.train(name, where, sample, step=task(cache_policy=NO_CACHE, persist_result=False))

@@ -104,7 +104,7 @@ def fit(
     classes: Sequence[str],
     strengths: Sequence[float],
     balanced: bool,
-    quality: Callable[[NDArray[np.str_], NDArray[np.str_]], float],
+    quality: Callable[[Sequence[str], Sequence[str]], float],
     progress: Progress,
 ) -> Linear:
     """A model of the texts: `strengths` (inverse regularisation, C) are tried by cross-validation over the groups.
@@ -125,7 +125,7 @@ def fit(
         for (train, held_out), (learnt, judged) in zip(folds, designs, strict=True):
             model = _regression(c, balanced).fit(learnt, codes[train])
             scores[held_out] = model.decision_function(judged).reshape(len(held_out), -1)
-        reached = quality(truth, np.asarray(classes)[_answers(scores)])
+        reached = quality(labels, [classes[answer] for answer in _answers(scores)])
         progress(f"  C = {c:g}: {reached:.4f} by cross-validation")
         tried.append((c, reached, scores))
     best = max(reached for _, reached, _ in tried)

@@ -45,7 +45,8 @@ def groups(texts: Sequence[str]) -> npt.NDArray[np.int64]:
             np.minimum.at(smallest, band, numbers)
             numbers = smallest[band]
         if np.array_equal(numbers, before):
-            return np.unique(numbers, return_inverse=True)[1].astype(np.int64)
+            result: npt.NDArray[np.int64] = np.unique(numbers, return_inverse=True)[1].astype(np.int64)
+            return result
 
 
 def split(

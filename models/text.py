@@ -106,7 +106,8 @@ def _shorten(signs: Bytes) -> Bytes:
     again = np.zeros(len(signs), bool)
     again[2:] = third
     again[1:-1] |= third
-    return signs[~again]
+    shortened: Bytes = signs[~again]
+    return shortened
 
 
 def _letters_for_digits(signs: Bytes) -> Bytes:

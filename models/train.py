@@ -108,12 +108,12 @@ def read(task: Task, where: Path | None = None, sample: int | None = None) -> Sp
     texts, labels = np.array(examples.texts, object), np.array(examples.labels)
     groups = near_duplicates.groups(examples.texts)
     if sample and sample < len(texts):
-        chosen = near_duplicates.split(groups, labels, sample / len(texts), SEED)
+        chosen = near_duplicates.split(groups, labels.tolist(), sample / len(texts), SEED)
         texts, labels, groups = texts[chosen], labels[chosen], groups[chosen]
     if task.held_out:
         judged = data.read(task.held_out, where)
         return Split(texts.tolist(), labels.tolist(), groups, judged.texts, judged.labels)
-    out = near_duplicates.split(groups, labels, HELD_OUT_SHARE, SEED)
+    out = near_duplicates.split(groups, labels.tolist(), HELD_OUT_SHARE, SEED)
     return Split(texts[~out].tolist(), labels[~out].tolist(), groups[~out], texts[out].tolist(), labels[out].tolist())
 
 
