@@ -115,8 +115,8 @@ def _text(name: str, title: str, sets: list[str], found: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _rate(value: float) -> str:
-    return "" if value != value else f"{value:.3f}"  # nan: no such text
+def _rate(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
 
 
 def _confusion(found: dict[str, Any], path: Path) -> None:

@@ -106,10 +106,10 @@ IDENTITY_TERMS = {
 
 def subgroups(
     texts: Sequence[str], truth: Sequence[str], answers: Sequence[str], harmless: str
-) -> dict[str, dict[str, float]]:
+) -> dict[str, dict[str, float | None]]:
     """Per identity term: texts with it, and how often harmless ones are held for harmful and harmful for harmless.
 
-    nan where there is no such text. `all` tells of all texts.
+    None where there is no such text. `all` tells of all texts.
     """
     is_harmless = np.asarray(truth) == harmless
     taken_harmless = np.asarray(answers) == harmless
@@ -121,8 +121,8 @@ def subgroups(
         good, bad = has & is_harmless, has & ~is_harmless
         found[name] = {
             "texts": int(has.sum()),
-            "false_positive_rate": float((~taken_harmless[good]).mean()) if good.any() else float("nan"),
-            "false_negative_rate": float(taken_harmless[bad].mean()) if bad.any() else float("nan"),
+            "false_positive_rate": float((~taken_harmless[good]).mean()) if good.any() else None,
+            "false_negative_rate": float(taken_harmless[bad].mean()) if bad.any() else None,
         }
     return found
 

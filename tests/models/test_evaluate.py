@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 
@@ -45,7 +43,7 @@ def test_error_rates_are_told_per_identity_term() -> None:
 
     assert found["women"] == {"texts": 3, "false_positive_rate": 1 / 2, "false_negative_rate": 1.0}
     assert found["men"]["false_negative_rate"] == 0
-    assert math.isnan(found["men"]["false_positive_rate"])
+    assert found["men"]["false_positive_rate"] is None
     assert found["all"] == {"texts": 5, "false_positive_rate": pytest.approx(1 / 3), "false_negative_rate": 1 / 2}
 
 

@@ -19,7 +19,8 @@ pytest.importorskip("mlflow", reason="MLflow is in the training environment: mak
 
 import boto3
 
-from models import promote, runtime, train
+from models import runtime, train
+from models.promotion import decide
 from models.registry import Registry
 
 GOOD = "lovely kind friendly happy gentle pleasant warm great".split()  # noqa: SIM905
@@ -87,7 +88,7 @@ def test_a_model_is_trained_judged_registered_and_promoted(data: Path, tmp_path:
     challenger = kept.challenger("toxicity")
     assert challenger is not None
     assert challenger["version"] == promoted
-    assert not promote.decide(kept.champion("toxicity"), challenger).promote
+    assert not decide(kept.champion("toxicity"), challenger).promote
     assert (tmp_path / "again/toxicity-calibration.svg").read_bytes() == (
         tmp_path / "cards/toxicity-calibration.svg"
     ).read_bytes()
