@@ -47,7 +47,7 @@ format: environment-dev  ## Put the Python files in form
 	.venv/bin/ruff format .
 
 bench: environment-dev training-environment  ## Measure: each row a ratio to a reference of the same run
-	@.venv-training/bin/python -m bench.models
+	@.venv-training/bin/python -m bench.texts_per_second
 	@$(RUN) -m bench
 
 clean: environment  ## Stop, and remove all that was built, downloaded or written

@@ -56,7 +56,9 @@ def test_all_at_once_gives_the_scores_of_each_alone() -> None:
 
 
 def test_numbers_are_in_their_ranges() -> None:
-    texts = pd.Series([HARSH, KIND, "the new phone is out", "I hate this terrible awful movie", "best day ever, love it"])
+    texts = pd.Series(
+        [HARSH, KIND, "the new phone is out", "I hate this terrible awful movie", "best day ever, love it"]
+    )
 
     found = score(texts, Scorer([load(name) for name in HEADS]), list(HEADS.values()))
 
