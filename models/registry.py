@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when it is imported
+
 import mlflow
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
