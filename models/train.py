@@ -25,6 +25,7 @@ from models.registry import Registry
 
 SEED = 0
 HELD_OUT_SHARE = 0.2
+CARDS = data.ROOT / ".stack" / "cards"  # of challengers; a champion's is in models/cards
 
 Step = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -49,6 +50,11 @@ class Task:
     balanced: bool = True
     headline: str = "macro_f1"
     folds: int = 0
+
+    @property
+    def sets(self) -> list[str]:
+        """The data sets that are needed."""
+        return [self.data, *([self.held_out] if self.held_out else [])]
 
     @property
     def quality(self) -> evaluate.Quality:
@@ -103,7 +109,7 @@ def read(task: Task, where: Path | None = None, sample: int | None = None) -> Sp
 
     Raises data.MissingDataError.
     """
-    data.require([task.data, *([task.held_out] if task.held_out else [])], where)
+    data.require(task.sets, where)
     examples = data.clean(data.read(task.data, where))
     texts, labels = np.array(examples.texts, object), np.array(examples.labels)
     groups = near_duplicates.groups(examples.texts)
@@ -213,9 +219,8 @@ def train(
         if task.folds:
             progress(f"{name}: {task.folds}-fold cross-validation")
             found["cross_validation"] = step(cross_validate)(task, split, fitted.c)
-        card.write(
-            name, task.title, [task.data, *([task.held_out] if task.held_out else [])], found, cards or card.CARDS
-        )
+        written = card.write(name, task.title, task.sets, found, cards or CARDS)
+        progress(f"{name}: its card is {written}")
         parameters = {"strength": fitted.c, "sample": sample, "texts": len(split.texts)}
         version = step((registry or Registry()).record)(name, files, found, parameters)
     progress(

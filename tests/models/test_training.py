@@ -19,8 +19,7 @@ pytest.importorskip("mlflow", reason="MLflow is in the training environment: mak
 
 import boto3
 
-from models import runtime, train
-from models.promotion import decide
+from models import promote, runtime, train
 from models.registry import Registry
 
 GOOD = "lovely kind friendly happy gentle pleasant warm great".split()  # noqa: SIM905
@@ -75,10 +74,11 @@ def test_a_model_is_trained_judged_registered_and_promoted(data: Path, tmp_path:
     for picture in ("confusion", "calibration"):
         assert (tmp_path / f"cards/toxicity-{picture}.svg").stat().st_size < 100_000
 
-    promoted = kept.promote("toxicity")
+    assert promote.main(["toxicity"], kept, tmp_path / "champions") == 0
 
     model = runtime.load("toxicity", tmp_path / "weights")
-    assert promoted == model.version == evaluation["version"]
+    assert model.version == evaluation["version"]
+    assert (tmp_path / "champions/toxicity.md").read_text() == card
     assert model.score(["what a stupid vile thing", "a lovely kind day"]).labels == ["toxic", "clean"]
     assert kept.champion("toxicity") == evaluation
     assert kept.challenger("toxicity") is None
@@ -87,8 +87,9 @@ def test_a_model_is_trained_judged_registered_and_promoted(data: Path, tmp_path:
     train.train("toxicity", data, registry=kept, cards=tmp_path / "again")
     challenger = kept.challenger("toxicity")
     assert challenger is not None
-    assert challenger["version"] == promoted
-    assert not decide(kept.champion("toxicity"), challenger).promote
+    assert challenger["version"] == model.version
+    assert promote.main(["toxicity"], kept, tmp_path / "champions") == 1
+    assert kept.challenger("toxicity") == challenger
     assert (tmp_path / "again/toxicity-calibration.svg").read_bytes() == (
         tmp_path / "cards/toxicity-calibration.svg"
     ).read_bytes()
@@ -102,7 +103,7 @@ def test_the_steps_run_as_a_prefect_flow(data: Path, tmp_path: Path, monkeypatch
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
     monkeypatch.setenv("CROWDPULSE_MODEL_ARTIFACTS", (tmp_path / "artifacts").as_uri())
-    monkeypatch.setattr("models.card.CARDS", tmp_path / "cards")
+    monkeypatch.setattr("models.train.CARDS", tmp_path / "cards")
     with prefect_test_harness(server_startup_timeout=120):
         assert flow.training("toxicity", data, 200) == "1"
     assert registry(tmp_path).challenger("toxicity") is not None
