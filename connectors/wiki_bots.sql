@@ -1,6 +1,6 @@
 -- One document per bot and ten minutes. Key: user_name, window_start, window_end.
 -- Written by jobs/wiki_edits.py when the window is over.
--- `share_of_edits`: this bot's part of all edits and new pages of the window, by bots and people on all wikis, 0 to 1.
+-- `share_of_edits`: this bot's part of all edits and new pages of the window, by bots and people on the chosen wikis, 0 to 1.
 CREATE TABLE wiki_bots (
     user_name STRING,
     window_start TIMESTAMP_LTZ(3),

@@ -109,12 +109,18 @@ def exported(record: KeptRecord) -> dict[str, object]:
 def repaired(path: Path, topic: str) -> list[KeptRecord]:
     """The records of an exported and edited file. Raises InputError that names the line which cannot be read."""
     records = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    # Not splitlines(), which also splits at U+2028, U+2029 and U+0085 inside a value.
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
+        if not line.strip():
+            continue
         try:
             fields = json.loads(line)
             if fields["topic"] != topic:
                 raise ValueError(f"it is of topic {fields['topic']}")
-            value = fields["value"].encode() if "value" in fields else base64.b64decode(fields["value_base64"])
+            if "value" in fields:
+                value = None if fields["value"] is None else fields["value"].encode()
+            else:
+                value = base64.b64decode(fields["value_base64"])
             records.append(
                 KeptRecord(
                     topic,

@@ -302,7 +302,9 @@ def delete_indices(prefix: str) -> list[str]:
         raise ValueError("An empty prefix would delete every index.")
     url = node().url
     try:
-        names = sorted(requests.get(f"{url}/{prefix}*", timeout=30).json())
+        answer = requests.get(f"{url}/{prefix}*", timeout=30)
+        answer.raise_for_status()  # an error is JSON too, whose keys are no indices
+        names = sorted(answer.json())
         for name in names:
             requests.delete(f"{url}/{name}", timeout=30).raise_for_status()
     except requests.RequestException as error:

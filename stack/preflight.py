@@ -21,7 +21,7 @@ def check_system(system: str | None = None) -> list[str]:
     """The stack reads /proc, so it needs Linux."""
     if (system or platform.system()) == "Linux":
         return []
-    return ["The local stack runs on Linux only (on Windows: inside WSL); elsewhere use the images of docker/."]
+    return ["The local stack runs on Linux only (on Windows: inside WSL)."]
 
 
 def check_python(modules: Iterable[str] = ("pyflink", "moto", "flask", "kafka", "pkg_resources")) -> list[str]:

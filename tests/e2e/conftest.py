@@ -113,7 +113,7 @@ def synthetic(tmp_path: Path) -> Callable[..., list[Document]]:
         file = tmp_path / f"synthetic-{limit}.jsonl"
         command = ["producers.wikimedia", "--synthetic", "--limit", str(limit), "--output", str(file), *options]
         subprocess.run([sys.executable, "-m", *command], cwd=ROOT, check=True, capture_output=True, timeout=120)
-        return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        return [json.loads(line) for line in file.read_text(encoding="utf-8").split("\n") if line]
 
     return events
 

@@ -106,3 +106,15 @@ def test_wrong_arguments_are_said(arguments: list[str], said: str, capsys: pytes
 def test_a_missing_file_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["dead_letters", "--topic", "t", "--repaired", str(tmp_path / "none")]) == 2
     assert "No such file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("value", ["a\u2028b\u2029c\u0085d".encode(), None])
+def test_separators_of_unicode_and_tombstones_are_read_back(tmp_path: Path, value: bytes | None) -> None:
+    record = parse(letter(1, value))
+    assert record is not None
+    file = tmp_path / "repair.jsonl"
+    file.write_text(json.dumps(exported(record), ensure_ascii=False) + "\n", encoding="utf-8")
+
+    (back,) = repaired(file, "t")
+
+    assert back.value == value
