@@ -22,8 +22,8 @@ demo: environment  ## Everything, running: stack, jobs, events; shows what is in
 up: environment  ## Start the local stack: Kafka, Elasticsearch, Flink, S3
 	@$(RUN) -m stack up
 
-down: environment  ## Stop the stack, the jobs and the producers
-	@$(RUN) -m stack down
+down: $(if $(wildcard .venv .stack),environment)  ## Stop the stack, the jobs and the producers
+	@test ! -x $(RUN) || $(RUN) -m stack down
 
 status: environment  ## What runs, and where
 	@$(RUN) -m stack status
@@ -50,8 +50,8 @@ bench: environment-dev training-environment  ## Measure: each row a ratio to a r
 	@.venv-training/bin/python -m bench.texts_per_second
 	@$(RUN) -m bench
 
-clean: environment  ## Stop, and remove all that was built, downloaded or written
-	@$(RUN) -m stack down --data
+clean: $(if $(wildcard .venv .stack),environment)  ## Stop, and remove all that was built, downloaded or written
+	@test ! -x $(RUN) || $(RUN) -m stack down --data
 	rm -rf .stack .venv .venv-training connectors/*/target
 
 tools:
@@ -67,7 +67,7 @@ training-environment: .venv-training/ready  ## What training the models needs, i
 	@bash stack/tools.sh "$(PYTHON)"
 	@echo "Python environment: .venv (by $(PYTHON); the first time this downloads about 600 MB)"
 	@test -x .venv/bin/python || "$(PYTHON)" -m venv .venv
-	@.venv/bin/pip install --progress-bar on --disable-pip-version-check -r requirements.txt | grep --line-buffered -E '^(Collecting|Installing)' || true
+	@.venv/bin/pip install --progress-bar on --disable-pip-version-check -r requirements.txt | grep --line-buffered -E '^(Collecting|Installing)'; test $${PIPESTATUS[0]} -eq 0
 	@.venv/bin/python -c 'import pyflink, kafka, pydantic_settings'
 	@touch $@
 

@@ -196,6 +196,8 @@ def main(arguments: list[str] | None = None) -> int:
     what.add_argument("--export", type=Path, metavar="F", help="write them as JSON lines to edit; send nothing")
     what.add_argument("--repaired", type=Path, metavar="F", help="send the records of an exported file as they are now")
     options = parser.parse_args(arguments)
+    if options.repaired and (options.since or options.reason):
+        parser.error("--since and --reason are not with --repaired: remove lines of the file instead")
 
     console = Console(stderr=True)
     topic = settings().prefix + options.topic.removeprefix(settings().prefix)

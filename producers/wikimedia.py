@@ -16,6 +16,7 @@ import argparse
 import gzip
 import io
 import json
+import math
 import os
 import random
 import signal
@@ -42,6 +43,7 @@ from producers._wikimedia_streams import NAMES, STREAMS, Event, as_event
 from settings import settings
 
 LONGEST_BACKOFF_SECONDS = 60.0
+LONGEST_RETRY_AFTER_SECONDS = 900.0
 FIRST_CONNECTION_SECONDS = 60.0
 STORE_SECONDS = 2.0
 PUBLIC_URL = "https://stream.wikimedia.org/v2/stream"
@@ -232,7 +234,8 @@ class Live:
                 failures += 1
             self.reconnects += 1
             longest = min(LONGEST_BACKOFF_SECONDS, self._backoff_seconds * 2 ** min(failures, 10))
-            pause = wait if wait is not None else longest * random.uniform(0.5, 1)
+            # A Retry-After of 0 from a server that repeats it would be no back-off at all.
+            pause = min(max(wait or 0.0, longest * random.uniform(0.5, 1)), LONGEST_RETRY_AFTER_SECONDS)
             patience = self._give_up_seconds or (0 if connected_once else FIRST_CONNECTION_SECONDS)
             if patience and not too_many:
                 left = heard_at + patience - time.monotonic()
@@ -288,7 +291,8 @@ def _retry_after(header: str | None) -> float | None:
     if not header:
         return None
     with suppress(ValueError):
-        return max(0.0, float(header))
+        seconds = float(header)
+        return max(0.0, seconds) if math.isfinite(seconds) else None
     with suppress(ValueError):
         return max(0.0, parsedate_to_datetime(header).timestamp() - time.time())
     return None

@@ -94,6 +94,7 @@ def test_a_line_that_cannot_be_sent_is_named(tmp_path: Path, line: str) -> None:
         (["dead_letters"], "--topic"),
         (["dead_letters", "--topic", "t", "--since", "yesterday"], "no ISO time"),
         (["letters", "--topic", "t"], "invalid choice"),
+        (["dead_letters", "--topic", "t", "--repaired", "f", "--reason", "r"], "not with --repaired"),
         (["dead_letters", "--topic", "t", "--dry-run", "--export", "f"], "not allowed with"),
     ],
 )

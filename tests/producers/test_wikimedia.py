@@ -237,6 +237,11 @@ def test_retry_after_is_seconds_or_a_date(header: str, seconds: float | None) ->
     assert _retry_after(header) == seconds
 
 
+@pytest.mark.parametrize("header", ["inf", "-inf", "nan"])
+def test_a_time_to_retry_after_that_is_no_number_is_passed_over(header: str) -> None:
+    assert _retry_after(header) is None
+
+
 def test_a_date_to_retry_after_is_waited_for() -> None:
     wait = _retry_after(format_datetime(datetime.now(UTC) + timedelta(seconds=120), usegmt=True))
 
