@@ -1,7 +1,8 @@
 """Features of texts: hashed n-grams of characters (as bytes) and of words, of a whole batch at once, in numpy.
 
 A feature is a bucket, an index below BUCKETS. A text's features are those of the n-grams of 2 to 5 bytes within its
-words (the space around a word is part of it), of its words and of its pairs of words. The hash is polynomial (Karp and
+words (the space around a word is part of it), of its words and of its pairs of words. The letters i and l are one: who
+writes 1 for a letter means either. The hash is polynomial (Karp and
 Rabin 1987), with Knuth's multiplicative hash for the upper bits.
 """
 
@@ -31,6 +32,8 @@ _PAIR = np.uint32(0x85EBCA6B)
 _WORD_SALT = np.uint32(0x27D4EB2F)
 
 _SPACE = np.uint32(32)
+_ALIKE = np.arange(256, dtype=np.uint8)
+_ALIKE[ord("l")] = ord("i")
 
 _IS_WORD = np.zeros(256, bool)
 _IS_WORD[list(b"abcdefghijklmnopqrstuvwxyz0123456789'_#\x01")] = True
@@ -58,7 +61,7 @@ class Features:
 
 def extract(texts: Sequence[str]) -> Features:
     """The features of a batch of texts."""
-    signs = text.normalise(texts)
+    signs = _ALIKE[text.normalise(texts)]
     boundaries = np.flatnonzero(signs == text.END)
     words, word_starts = _words(signs, boundaries)
     return Features(_characters(signs), boundaries[:-1], words, word_starts)

@@ -67,7 +67,7 @@ TASKS = {
         "cyberbullying",
         ("age", "ethnicity", "gender", "religion", "other_cyberbullying", "not_cyberbullying"),
         harmless="not_cyberbullying",
-        strengths=(3.0, 10.0),
+        strengths=(10.0, 30.0),
         balanced=False,
     ),
     "toxicity": Task(

@@ -52,7 +52,7 @@ def counted(buckets: features.Buckets) -> Counter[int]:
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(st.text("ab c.'😀1", max_size=30), min_size=1, max_size=5))
+@given(st.lists(st.text("ab cl.'😀1", max_size=30), min_size=1, max_size=5))
 @example(["", "a", " ", "", "ab ab"])
 @example(["x" * 600])
 def test_the_features_are_those_of_the_definition(texts: list[str]) -> None:
@@ -61,7 +61,7 @@ def test_the_features_are_those_of_the_definition(texts: list[str]) -> None:
     assert len(found) == len(texts)
     ends = [*found.character_starts[1:], found.characters.shape[1]]
     for number, one in enumerate(texts):
-        normal = bytes(text.normalise([one])).strip(b"\xff")
+        normal = bytes(text.normalise([one])).strip(b"\xff").replace(b"l", b"i")
         characters = found.characters[:, found.character_starts[number] : ends[number]]
         words = found.words[found.word_starts[number] : found.word_starts[number + 1]]
         assert counted(characters) == plain_characters(normal)

@@ -26,7 +26,7 @@ NORMALISED = {
     "“quoted” — it’s": '"quoted" - it\'s',
     # Digits and signs beside letters.
     "f00l l33t id!ot b@d $illy": "fool leet idiot bad silly",
-    "h473 57up1d 1d10t": "hate stupid idiot",
+    "h473 57up1d 1d10t 8u99y": "hate stupid idiot buggy",
     "great! 100% 2026 15 @ann5": "great! 100% 2026 15 @anns",
     # Stretched: three or more of the same.
     "sooooo stupiiid!!!!": "so stupid!",
