@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from models import card, data, evaluate, linear, near_duplicates, runtime
 from models.registry import Registry
@@ -198,6 +199,7 @@ def train(
     step: Step = _plain,
 ) -> str:
     """Runs all steps; returns the version of the new challenger in the registry. `step` wraps each step's function."""
+    threadpool_limits(1)  # what several threads add up is rounded otherwise, and the weights with it
     task, began = TASKS[name], time.monotonic()
 
     def progress(line: str) -> None:
