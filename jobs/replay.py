@@ -17,11 +17,14 @@ import argparse
 import base64
 import binascii
 import json
+import sqlite3
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
@@ -77,20 +80,39 @@ def parse(message: bytes) -> KeptRecord | None:
 
 
 def chosen(
-    messages: Iterable[bytes], topic: str, since: datetime | None = None, reason: str | None = None
-) -> list[KeptRecord]:
-    """The records of `topic` kept since then and for that reason, each once, in the order of their first places."""
-    records: dict[str, KeptRecord] = {}
-    for message in messages:
-        record = parse(message)
-        if (
-            record
-            and record.topic == topic
-            and (since is None or record.kept_at >= since)
-            and reason in (None, record.reason)
-        ):
-            records[record.coordinates] = record
-    return sorted(records.values(), key=lambda record: (record.partition, record.offset))
+    messages: Iterable[bytes],
+    topic: str,
+    since: datetime | None = None,
+    reason: str | None = None,
+    *,
+    alike_once: bool = True,
+) -> Iterator[KeptRecord]:
+    """The records of `topic` kept since then and for that reason, each once, in the order of their first places.
+
+    `alike_once`: one of those with the same key and bytes. A replay that fails keeps the same bytes again, at a new
+    place; without this the next replay would send twice as many, and so on. To mend records, each place is wanted: two
+    that were cut down to the same bytes were two. Meanwhile they are in a temporary file, for a month of them need not
+    fit into memory.
+    """
+    with closing(sqlite3.connect("")) as waiting:
+        waiting.execute("CREATE TABLE records (identity PRIMARY KEY, partition, offset, message)")
+        waiting.execute("CREATE INDEX places ON records (partition, offset)")
+        for message in messages:
+            record = parse(message)
+            if (
+                record
+                and record.topic == topic
+                and (since is None or record.kept_at >= since)
+                and reason in (None, record.reason)
+            ):
+                identity = (
+                    sha256(repr((record.key, record.value)).encode()).digest() if alike_once else record.coordinates
+                )
+                row = (identity, record.partition, record.offset, message)
+                waiting.execute("INSERT OR IGNORE INTO records VALUES (?, ?, ?, ?)", row)
+        for (message,) in waiting.execute("SELECT message FROM records ORDER BY partition, offset"):
+            if record := parse(message):
+                yield record
 
 
 def exported(record: KeptRecord) -> dict[str, object]:
@@ -205,7 +227,9 @@ def main(arguments: list[str] | None = None) -> int:
         if options.repaired:
             records = repaired(options.repaired, topic)
         else:
-            records = chosen(messages_of(settings().prefix + options.kept), topic, options.since, options.reason)
+            messages = messages_of(settings().prefix + options.kept)
+            alike_once = options.export is None
+            records = list(chosen(messages, topic, options.since, options.reason, alike_once=alike_once))
         console.print(_summary(records, options.kept, topic))
         if options.dry_run:
             console.print(f"Dry run: {len(records)} records would be sent to {topic}.")

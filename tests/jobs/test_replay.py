@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import tracemalloc
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -50,18 +51,49 @@ def test_a_late_event_is_read_too() -> None:
 
 def test_records_are_chosen_by_topic_time_and_reason_each_once_in_order() -> None:
     messages = [
-        letter(9),
+        letter(9, b"nine"),
         letter(2),
-        letter(9),  # written twice, as at-least-once does
+        letter(9, b"nine"),  # written twice, as at-least-once does
         letter(3, topic="other"),
         letter(4, rejected_at="2025-12-31T23:59:59Z"),
         letter(5, reason="wrong_type"),
         b"garbage",
     ]
 
-    records = chosen(messages, "t", since=datetime(2026, 1, 1, tzinfo=UTC), reason="not_json")
+    for alike_once in (True, False):
+        since = datetime(2026, 1, 1, tzinfo=UTC)
+        records = chosen(messages, "t", since=since, reason="not_json", alike_once=alike_once)
+        assert [record.offset for record in records] == [2, 9]
 
-    assert [record.offset for record in records] == [2, 9]
+
+def test_what_failed_again_is_sent_once_but_mended_at_each_place() -> None:
+    messages = [
+        letter(1),
+        letter(7),  # 1 and 7, sent again and kept again
+        letter(8),
+        letter(3, record_key=None),
+        letter(4, b""),
+        letter(5, None),
+    ]
+
+    assert [record.offset for record in chosen(messages, "t")] == [1, 3, 4, 5]
+    assert [record.offset for record in chosen(messages, "t", alike_once=False)] == [1, 3, 4, 5, 7, 8]
+
+
+def test_records_that_are_chosen_are_not_all_in_memory() -> None:
+    size, count = 200_000, 200
+    tracemalloc.start()
+    try:
+        found = sum(
+            len(record.value or b"")
+            for record in chosen((letter(n, b"%d" % n * size) for n in range(10, 10 + count)), "t")
+        )
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert found >= count * size
+    assert peak < 20 * 3 * size
 
 
 def test_what_is_exported_edited_and_read_back_keeps_key_and_place(tmp_path: Path) -> None:
