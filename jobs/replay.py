@@ -15,31 +15,37 @@ from __future__ import annotations
 
 import argparse
 import base64
-import binascii
 import json
 import sqlite3
 import sys
-from collections import Counter
+import time
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
 from rich.console import Console
 from rich.table import Table
 
 from settings import settings
 
 BROKER_WAIT_MS = 15_000
+SILENCE_SECONDS = 60.0
+BATCH_RECORDS = 1000
+BATCH_BYTES = 32 * 1024 * 1024
 MAX_REQUEST_BYTES = 8 * 1024 * 1024
 
 
 class InputError(Exception):
     """Something that the user can mend; the message says how."""
+
+
+class SendError(Exception):
+    """Kafka did not take a record; the message says which, why, and how many it took before."""
 
 
 @dataclass(frozen=True)
@@ -64,18 +70,21 @@ def parse(message: bytes) -> KeptRecord | None:
     """A message of `dead_letters` or `late_events`; None for one that is neither."""
     try:
         fields = json.loads(message)
+        partition, offset = int(fields["partition"]), int(fields["offset"])
+        if max(partition, offset) >= 2**63:
+            return None
         kept_at = datetime.fromisoformat(fields.get("rejected_at") or fields["record_time"])
         return KeptRecord(
             topic=fields["topic"],
-            partition=int(fields["partition"]),
-            offset=int(fields["offset"]),
+            partition=partition,
+            offset=offset,
             kept_at=kept_at if kept_at.tzinfo else kept_at.replace(tzinfo=UTC),
             reason=fields.get("reason") or f"late in {fields['job']}",
             detail=fields.get("detail") or "",
             key=_decoded(fields.get("record_key")),
             value=_decoded(fields.get("record_value")),
         )
-    except (ValueError, KeyError, TypeError, AttributeError, binascii.Error):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return None
 
 
@@ -94,22 +103,25 @@ def chosen(
     that were cut down to the same bytes were two. Meanwhile they are in a temporary file, for a month of them need not
     fit into memory.
     """
-    with closing(sqlite3.connect("")) as waiting:
-        waiting.execute("CREATE TABLE records (identity PRIMARY KEY, partition, offset, message)")
-        waiting.execute("CREATE INDEX places ON records (partition, offset)")
-        for message in messages:
-            record = parse(message)
-            if (
-                record
-                and record.topic == topic
-                and (since is None or record.kept_at >= since)
-                and reason in (None, record.reason)
-            ):
-                identity = (
-                    sha256(repr((record.key, record.value)).encode()).digest() if alike_once else record.coordinates
-                )
-                row = (identity, record.partition, record.offset, message)
-                waiting.execute("INSERT OR IGNORE INTO records VALUES (?, ?, ?, ?)", row)
+    waiting = sqlite3.connect("")
+    waiting.execute("CREATE TABLE records (identity PRIMARY KEY, partition, offset, message)")
+    waiting.execute("CREATE INDEX places ON records (partition, offset)")
+    for message in messages:
+        record = parse(message)
+        if (
+            record
+            and record.topic == topic
+            and (since is None or record.kept_at >= since)
+            and reason in (None, record.reason)
+        ):
+            identity = sha256(repr((record.key, record.value)).encode()).digest() if alike_once else record.coordinates
+            row = (identity, record.partition, record.offset, message)
+            waiting.execute("INSERT OR IGNORE INTO records VALUES (?, ?, ?, ?)", row)
+    return _in_order(waiting)
+
+
+def _in_order(waiting: sqlite3.Connection) -> Iterator[KeptRecord]:
+    with closing(waiting):
         for (message,) in waiting.execute("SELECT message FROM records ORDER BY partition, offset"):
             if record := parse(message):
                 yield record
@@ -126,6 +138,28 @@ def exported(record: KeptRecord) -> dict[str, object]:
         return line | {"value": record.value.decode() if record.value is not None else None}
     except UnicodeDecodeError:
         return line | {"value_base64": base64.b64encode(record.value or b"").decode()}
+
+
+class Tally:
+    """Records, which it counts by reason as they pass."""
+
+    def __init__(self, records: Iterable[KeptRecord]) -> None:
+        self.count = 0
+        self._records = records
+        self._reasons: dict[str, tuple[int, str]] = {}
+
+    def __iter__(self) -> Iterator[KeptRecord]:
+        for record in self._records:
+            self.count += 1
+            number, _ = self._reasons.get(record.reason, (0, ""))
+            self._reasons[record.reason] = (number + 1, f"{record.coordinates} {record.detail}")
+            yield record
+
+    def table(self, title: str) -> Table:
+        table = Table("reason", "records", "example", title=title)
+        for reason, (number, example) in sorted(self._reasons.items(), key=lambda item: -item[1][0]):
+            table.add_row(reason, str(number), example)
+        return table
 
 
 def repaired(path: Path, topic: str) -> list[KeptRecord]:
@@ -160,8 +194,11 @@ def repaired(path: Path, topic: str) -> list[KeptRecord]:
     return records
 
 
-def messages_of(topic: str) -> Iterator[bytes]:
-    """All messages that the topic holds now."""
+def messages_of(topic: str, silence_seconds: float = SILENCE_SECONDS) -> Iterator[bytes]:
+    """All messages that the topic holds now.
+
+    Raises InputError when there is no such topic, KafkaTimeoutError when nothing comes for `silence_seconds`.
+    """
     consumer = KafkaConsumer(
         bootstrap_servers=settings().kafka_bootstrap_servers, bootstrap_timeout_ms=BROKER_WAIT_MS, group_id=None
     )
@@ -173,36 +210,79 @@ def messages_of(topic: str) -> Iterator[bytes]:
         consumer.assign(partitions)
         consumer.seek_to_beginning(*partitions)
         ends = consumer.end_offsets(partitions)
+        heard_at = time.monotonic()
         while any(consumer.position(partition) < ends[partition] for partition in partitions):
-            for batch in consumer.poll(timeout_ms=1000).values():
-                yield from (message.value for message in batch if message.value is not None)
+            if found := consumer.poll(timeout_ms=1000):
+                for batch in found.values():
+                    yield from (message.value for message in batch if message.value is not None)
+                heard_at = time.monotonic()
+            elif time.monotonic() - heard_at > silence_seconds:
+                raise KafkaTimeoutError(f"nothing more of {topic} came for {silence_seconds:g} s")
     finally:
         consumer.close()
 
 
+def batches(records: Iterable[KeptRecord]) -> Iterator[list[KeptRecord]]:
+    """The same records in lists of at most BATCH_RECORDS, which end as soon as they hold BATCH_BYTES."""
+    batch: list[KeptRecord] = []
+    size = 0
+    for record in records:
+        batch.append(record)
+        size += len(record.value or b"")
+        if len(batch) >= BATCH_RECORDS or size >= BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
 def send(records: Iterable[KeptRecord]) -> int:
-    """Sends each record to its topic and waits until Kafka has it; returns how many."""
+    """Sends each record to its topic and waits, batch after batch, until Kafka has it; returns how many.
+
+    Raises SendError that names the record which Kafka did not take. The client itself bounds nothing of what is under
+    way, hence the batches.
+    """
     producer = KafkaProducer(
         bootstrap_servers=settings().kafka_bootstrap_servers,
         bootstrap_timeout_ms=BROKER_WAIT_MS,
         acks="all",
         max_request_size=MAX_REQUEST_BYTES,
     )
+    sent = 0
     try:
-        sent = [
-            producer.send(
-                record.topic,
-                value=record.value,
-                key=record.key,
-                headers=[("crowdpulse-replay", record.coordinates.encode())],
-            )
-            for record in records
-        ]
-        for each in sent:
-            each.get(timeout=60)
-        return len(sent)
+        for batch in batches(records):
+            under_way = []
+            for record in batch:
+                with _sending(record, sent):
+                    headers = [("crowdpulse-replay", record.coordinates.encode())]
+                    future = producer.send(record.topic, value=record.value, key=record.key, headers=headers)
+                    under_way.append((record, future))
+            for record, future in under_way:
+                with _sending(record, sent):
+                    future.get(timeout=60)
+                sent += 1
+        return sent
     finally:
-        producer.close()
+        producer.close(timeout=10)
+
+
+@contextmanager
+def _sending(record: KeptRecord, sent: int) -> Iterator[None]:
+    try:
+        yield
+    except MessageSizeTooLargeError:
+        what = (
+            f"{record.coordinates} is too long for {record.topic} ({len(record.value or b''):,} bytes): shorten it, or"
+            " leave it out, in the file of --export and send that with --repaired."
+        )
+    except KafkaError as error:
+        what = (
+            f"Kafka at {settings().kafka_bootstrap_servers} did not take {record.coordinates} ({error}). Is the stack"
+            f" up, and is there a topic {record.topic}?"
+        )
+    else:
+        return
+    raise SendError(f"{what} At least {sent} records were sent before; to send them again does no harm.")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -221,40 +301,38 @@ def main(arguments: list[str] | None = None) -> int:
     if options.repaired and (options.since or options.reason):
         parser.error("--since and --reason are not with --repaired: remove lines of the file instead")
 
-    console = Console(stderr=True)
+    console = Console(stderr=True, markup=False, emoji=False)  # details quote records, brackets and all
     topic = settings().prefix + options.topic.removeprefix(settings().prefix)
     try:
         if options.repaired:
-            records = repaired(options.repaired, topic)
+            records = Tally(repaired(options.repaired, topic))
         else:
             messages = messages_of(settings().prefix + options.kept)
             alike_once = options.export is None
-            records = list(chosen(messages, topic, options.since, options.reason, alike_once=alike_once))
-        console.print(_summary(records, options.kept, topic))
+            records = Tally(chosen(messages, topic, options.since, options.reason, alike_once=alike_once))
         if options.dry_run:
-            console.print(f"Dry run: {len(records)} records would be sent to {topic}.")
+            for _ in records:
+                pass
+            done = f"Dry run: {records.count} records would be sent to {topic}."
         elif options.export:
-            lines = (json.dumps(exported(record), ensure_ascii=False) + "\n" for record in records)
-            options.export.write_text("".join(lines), encoding="utf-8")
-            console.print(f"Wrote {len(records)} records to {options.export}. Edit it, then send it with --repaired.")
+            with options.export.open("w", encoding="utf-8") as file:
+                for record in records:
+                    file.write(json.dumps(exported(record), ensure_ascii=False) + "\n")
+            done = f"Wrote {records.count} records to {options.export}. Edit it, then send it with --repaired."
         else:
-            console.print(f"Sent {send(records)} records to {topic}.")
-    except (InputError, OSError) as error:
+            done = f"Sent {send(records)} records to {topic}."
+        console.print(records.table(f"{options.kept} of {topic}"))
+        console.print(done)
+    except (InputError, OSError, sqlite3.Error) as error:
         console.print(str(error))
         return 2
+    except SendError as error:
+        console.print(str(error))
+        return 1
     except KafkaError as error:
         console.print(f"Kafka at {settings().kafka_bootstrap_servers} did not answer: {error}. Is the stack up?")
         return 1
     return 0
-
-
-def _summary(records: list[KeptRecord], kept: str, topic: str) -> Table:
-    table = Table("reason", "records", "example", title=f"{kept} of {topic}")
-    examples = {record.reason: record for record in records}
-    for reason, number in Counter(record.reason for record in records).most_common():
-        example = examples[reason]
-        table.add_row(reason, str(number), f"{example.coordinates} {example.detail}")
-    return table
 
 
 def _decoded(text: str | None) -> bytes | None:

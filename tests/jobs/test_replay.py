@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from jobs.replay import InputError, chosen, exported, main, parse, repaired
+from jobs.replay import InputError, batches, chosen, exported, main, parse, repaired
 
 
 def letter(offset: int, value: bytes | None = b"{", **fields: Any) -> bytes:
@@ -36,7 +36,19 @@ def test_a_message_is_read_with_its_bytes() -> None:
 
 
 @pytest.mark.parametrize(
-    "message", [b"", b"{", b"[]", b"null", b"{}", letter(1, record_value="%"), letter(1, rejected_at="today"), b"\xff"]
+    "message",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b"{}",
+        b"\xff",
+        letter(1, record_value="%"),
+        letter(1, rejected_at="today"),
+        letter(2**63),
+        letter(1, offset=float("inf")),
+    ],
 )
 def test_a_message_that_is_no_kept_record_is_passed_over(message: bytes) -> None:
     assert parse(message) is None
@@ -151,3 +163,21 @@ def test_separators_of_unicode_and_tombstones_are_read_back(tmp_path: Path, valu
     (back,) = repaired(file, "t")
 
     assert back.value == value
+
+
+def test_what_is_under_way_is_bounded_by_number_and_by_size() -> None:
+    small = [record for record in map(parse, map(letter, range(2100))) if record]
+    (large,) = [record for record in [parse(letter(1, b"x" * 2_000_000))] if record]
+
+    assert [len(batch) for batch in batches(small)] == [1000, 1000, 100]
+    assert [len(batch) for batch in batches([large] * 20)] == [17, 3]
+    assert [record for batch in batches(small) for record in batch] == small
+    assert list(batches([])) == []
+
+
+def test_a_message_may_hold_brackets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "repair.jsonl"
+    file.write_text('{"topic": "[/b]"}', encoding="utf-8")
+
+    assert main(["dead_letters", "--topic", "t", "--repaired", str(file)]) == 2
+    assert "of topic [/b]" in capsys.readouterr().err
