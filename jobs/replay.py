@@ -71,7 +71,7 @@ def parse(message: bytes) -> KeptRecord | None:
     try:
         fields = json.loads(message)
         partition, offset = int(fields["partition"]), int(fields["offset"])
-        if max(partition, offset) >= 2**63:
+        if not 0 <= min(partition, offset) <= max(partition, offset) < 2**63:
             return None
         kept_at = datetime.fromisoformat(fields.get("rejected_at") or fields["record_time"])
         return KeptRecord(

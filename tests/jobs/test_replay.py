@@ -47,7 +47,8 @@ def test_a_message_is_read_with_its_bytes() -> None:
         letter(1, record_value="%"),
         letter(1, rejected_at="today"),
         letter(2**63),
-        letter(1, offset=float("inf")),
+        letter(-(2**64)),
+        letter(1, partition=float("inf")),
     ],
 )
 def test_a_message_that_is_no_kept_record_is_passed_over(message: bytes) -> None:
