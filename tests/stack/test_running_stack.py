@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 import time
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import requests
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource
+from kafka.errors import KafkaTimeoutError
 
+from jobs.replay import KeptRecord, SendError, messages_of, send
 from settings import settings
 from stack import cluster, elasticsearch, flink, jobs, kafka, layout, ports, processes
 from stack.__main__ import main
@@ -105,6 +111,36 @@ def test_topics_are_made_as_declared_and_kept_so(prefix: str) -> None:
     finally:
         admin.close()
     assert kafka.create_topics(prefix) == [f"Changed topic {topic}: max.message.bytes=8388608."]
+
+
+def test_a_replay_has_an_end_whatever_kafka_does(second_place: Path) -> None:
+    kafka.start()
+    while kafka.health():  # pytest's timeout bounds this
+        time.sleep(0.2)
+    kafka.create_topics("")
+    small = [
+        KeptRecord("wiki_page_move", 0, number, datetime.now(UTC), "r", "", b"k", b"%d" % number)
+        for number in range(2500)
+    ]
+    too_long = replace(small[0], offset=2500, value=b"x" * 3_000_000)
+    assert send(small) == 2500
+    assert list(messages_of("wiki_page_move")) == [record.value for record in small]
+    with pytest.raises(
+        SendError, match=r"wiki_page_move/0/2500 is too long .*\(3,000,000 bytes\).* 2500 records were sent"
+    ):
+        send([*small, too_long])
+    assert send(replace(record, topic="wiki_page_create", value=b"x" * 500_000) for record in small[:40]) == 40
+
+    pid = processes.pid(kafka.NAME)
+    assert pid
+    messages = messages_of("wiki_page_create", silence_seconds=2)
+    next(messages)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(KafkaTimeoutError, match="for 2 s"):
+            list(messages)
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 def test_an_index_gets_the_template_of_its_name_whatever_its_prefix() -> None:
