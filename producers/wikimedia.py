@@ -497,7 +497,8 @@ def parser() -> argparse.ArgumentParser:
         default=0.0,
         metavar="S",
         help="end with exit code 1 after hearing nothing for this long; 0: never, but for a first connection that does"
-        f" not come about within {FIRST_CONNECTION_SECONDS:g} s",
+        f" not come about within {FIRST_CONNECTION_SECONDS:g} s. An answer 429 (too many requests) is waited out"
+        " however long it takes",
     )
 
     recorded = top.add_argument_group("recordings")

@@ -8,10 +8,13 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -211,6 +214,67 @@ def test_too_many_requests_waits_as_long_as_told() -> None:
 
     assert "429" in said[0]
     assert "0.2 s" in said[0]
+
+
+class Enough(Exception):
+    """Ends what would go on for ever."""
+
+
+@contextmanager
+def too_many_requests(retry_after: str) -> Iterator[str]:
+    """The address of a server that answers everything with 429 and this Retry-After."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(429)
+            self.send_header("Retry-After", retry_after)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def pauses(url: str, count: int) -> list[float]:
+    """The first pauses, in seconds, before a reconnect to this address."""
+    found: list[float] = []
+
+    def said(sentence: str) -> None:
+        found.append(float(sentence.split()[-2]))
+        if len(found) == count:
+            raise Enough
+
+    with pytest.raises(Enough):
+        next(Live(url, ["recentchange"], user_agent="test", said=said, backoff_seconds=0.1).events())
+    return found
+
+
+@pytest.mark.parametrize("retry_after", ["0", "Fri, 02 Jan 1970 00:00:00 GMT", "nan"])
+def test_a_server_that_says_to_come_back_at_once_is_backed_off_from_all_the_same(retry_after: str) -> None:
+    with too_many_requests(retry_after) as url:
+        first, second, third, fourth = pauses(url, 4)
+
+    # 0.2, 0.4, 0.8 and 1.6 s with half of it left to chance, as said to one decimal.
+    assert 0.1 <= first <= 0.2 <= second <= 0.4 <= third <= 0.8 <= fourth <= 1.6
+
+
+@pytest.mark.parametrize("retry_after", ["86400", "1e300"])
+def test_a_server_that_says_to_come_back_some_day_is_tried_after_a_quarter_of_an_hour(retry_after: str) -> None:
+    with too_many_requests(retry_after) as url:
+        assert pauses(url, 1) == [900.0]
+
+
+def test_too_many_requests_are_waited_out_however_little_patience_there_is(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with SseServer(events(1), too_many_requests_at=1) as server:
+        assert ids(live(server, give_up_seconds=0.01).events(), 1) == [0]
+    with pytest.raises(SystemExit, match="0"):
+        main(["--help"])
+    assert "429 (too many requests) is waited out" in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_silent_connection_is_left() -> None:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import subprocess
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import yaml
@@ -159,3 +163,52 @@ def test_topics_file_and_flink_configuration_are_plain_yaml(own_place: Path) -> 
     (own_place / "flink/conf").mkdir(parents=True)
     flink.write_config()
     assert yaml.safe_load((own_place / "flink/conf/config.yaml").read_text()) == flink.config()
+
+
+class Answering(BaseHTTPRequestHandler):
+    """Answers every GET with `status` and `body`, every DELETE well; `deleted` holds the paths of the latter."""
+
+    status = 200
+    body: ClassVar[dict[str, object]] = {}
+    deleted: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self._answer(self.status, json.dumps(self.body).encode())
+
+    def do_DELETE(self) -> None:
+        self.deleted.append(self.path)
+        self._answer(200, b"{}")
+
+    def _answer(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None: ...
+
+
+@pytest.fixture
+def answering(own_place: Path) -> Iterator[type[Answering]]:
+    """A server where the stack's Elasticsearch would be."""
+    handler = type("Handler", (Answering,), {"deleted": []})
+    with ThreadingHTTPServer(("127.0.0.1", ports.port("elasticsearch")), handler) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        yield handler
+        server.shutdown()
+
+
+def test_an_error_of_elasticsearch_names_no_indices_to_delete(answering: type[Answering]) -> None:
+    answering.status, answering.body = 503, {"error": {"reason": "no master"}, "status": 503}
+
+    with pytest.raises(StackError, match="did not delete test-x"):
+        elasticsearch.delete_indices("test-x.")
+    assert answering.deleted == []
+
+
+def test_the_indices_of_a_prefix_are_deleted_by_name(answering: type[Answering]) -> None:
+    answering.body = {"test-x.b": {}, "test-x.a": {}}
+
+    assert elasticsearch.delete_indices("test-x.") == ["test-x.a", "test-x.b"]
+    assert answering.deleted == ["/test-x.a", "/test-x.b"]
