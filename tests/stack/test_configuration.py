@@ -190,10 +190,13 @@ class Answering(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def answering(own_place: Path) -> Iterator[type[Answering]]:
+def answering(own_place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Answering]]:
     """A server where the stack's Elasticsearch would be."""
     handler = type("Handler", (Answering,), {"deleted": []})
-    with ThreadingHTTPServer(("127.0.0.1", ports.port("elasticsearch")), handler) as server:
+    offset = ports.port("elasticsearch") - settings().port_base
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        monkeypatch.setenv("CROWDPULSE_PORT_BASE", str(server.server_port - offset))
+        settings.cache_clear()
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         yield handler
         server.shutdown()
