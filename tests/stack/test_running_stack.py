@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import signal
 import sys
@@ -19,6 +21,7 @@ from kafka.admin import ConfigResource
 from kafka.errors import KafkaTimeoutError
 
 from jobs.replay import KeptRecord, SendError, messages_of, send
+from jobs.replay import main as main_of_replay
 from settings import settings
 from stack import cluster, elasticsearch, flink, jobs, kafka, layout, ports, processes
 from stack.__main__ import main
@@ -113,11 +116,47 @@ def test_topics_are_made_as_declared_and_kept_so(prefix: str) -> None:
     assert kafka.create_topics(prefix) == [f"Changed topic {topic}: max.message.bytes=8388608."]
 
 
-def test_a_replay_has_an_end_whatever_kafka_does(second_place: Path) -> None:
+@pytest.fixture
+def second_kafka(second_place: Path) -> None:
+    """A Kafka with empty topics, which this test may do anything to."""
     kafka.start()
     while kafka.health():  # pytest's timeout bounds this
         time.sleep(0.2)
     kafka.create_topics("")
+
+
+@pytest.mark.usefixtures("second_kafka")
+def test_a_replay_that_fails_over_and_over_sends_no_more_each_time(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def keep(offset: int, value: bytes) -> None:
+        letter = {
+            "topic": "wiki_page_move", "partition": 0, "offset": offset, "reason": "not_json", "job": "j",
+            "record_key": base64.b64encode(b"k").decode(), "record_value": base64.b64encode(value).decode(),
+            "rejected_at": "2026-01-01T10:00:00Z",
+        }  # fmt: skip
+        record = KeptRecord("dead_letters", 0, 0, datetime.now(UTC), "", "", None, json.dumps(letter).encode())
+        send([record])
+
+    replay = ["dead_letters", "--topic", "wiki_page_move"]
+    for offset, value in ((0, b"a"), (1, b"b"), (2, b"c")):
+        keep(offset, value)
+    for times in (1, 2, 3):
+        assert main_of_replay(replay) == 0
+        assert "Sent 3 records" in capsys.readouterr().err
+        assert list(messages_of("wiki_page_move")) == [b"a", b"b", b"c"] * times
+        for number, value in enumerate((b"a", b"b", b"c")):  # the job refuses them again
+            keep(3 * times + number, value)
+
+    assert main_of_replay([*replay, "--dry-run"]) == 0
+    assert "3 records would be sent" in capsys.readouterr().err
+    assert main_of_replay([*replay, "--export", str(tmp_path / "f")]) == 0
+    assert "Wrote 12 records" in capsys.readouterr().err
+    assert [json.loads(line)["offset"] for line in (tmp_path / "f").read_text().splitlines()] == list(range(12))
+
+
+@pytest.mark.usefixtures("second_kafka")
+def test_a_replay_has_an_end_whatever_kafka_does() -> None:
     small = [
         KeptRecord("wiki_page_move", 0, number, datetime.now(UTC), "r", "", b"k", b"%d" % number)
         for number in range(2500)

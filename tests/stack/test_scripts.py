@@ -1,8 +1,9 @@
-"""What .ci/run installs, told by programs that stand in for apt and all that comes after it."""
+"""The Makefile and .ci/run, with small programs in place of pip, apt and all that takes long."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -52,3 +53,43 @@ def test_java_21_is_installed_where_apt_has_it_else_it_is_said(
     found = [line for line in asked if line.startswith("install") and "--simulate" not in line]
     assert [line.split()[-1] for line in found] == installed
     assert (SKIPPED in done.stdout) == skipped
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A folder with nothing in it but the Makefile and what its rule for `.venv` reads."""
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    shutil.copy(ROOT / "requirements.txt", tmp_path)
+    (tmp_path / "stack").mkdir()
+    (tmp_path / "stack/tools.sh").touch()
+    return tmp_path
+
+
+def make(checkout: Path, target: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["make", target], cwd=checkout, capture_output=True, text=True, timeout=20, check=False)
+
+
+@pytest.mark.parametrize(
+    ("pip", "works"),
+    [("echo Collecting x; exit 1", False), ("exit 1", False), ("echo Collecting x", True), ("echo quiet", True)],
+)
+def test_an_environment_is_ready_only_when_pip_says_so(checkout: Path, pip: str, works: bool) -> None:
+    programs = checkout / ".venv/bin"
+    programs.mkdir(parents=True)
+    for name, text in (("pip", pip), ("python", "exit 0")):
+        (programs / name).write_text(f"#!/bin/bash\n{text}\n")
+        (programs / name).chmod(0o755)
+
+    assert (make(checkout, "environment").returncode == 0) == works
+    assert (checkout / ".venv/runtime").exists() == works
+
+
+@pytest.mark.parametrize("target", ["down", "clean"])
+def test_where_nothing_was_made_there_is_nothing_to_stop_or_to_download(checkout: Path, target: str) -> None:
+    before = sorted(checkout.rglob("*"))
+
+    done = make(checkout, target)
+
+    assert done.returncode == 0, done.stderr
+    assert "Python environment" not in done.stdout
+    assert sorted(checkout.rglob("*")) == before
