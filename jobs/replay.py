@@ -5,10 +5,11 @@
     python -m jobs.replay dead_letters --topic wiki_recentchange --export F     to mend the records themselves …
     python -m jobs.replay dead_letters --topic wiki_recentchange --repaired F   … and send them as F has them now
 
-Bytes and key are those of the record, so it reaches the partition of its page. The header `crowdpulse-replay` holds the
-coordinates of the first attempt. What a job has made of a record overwrites itself on a second replay, since documents
-have stable ids. A late event that is sent again is still late for a job whose watermark has passed it; it is counted by
-one that starts anew (`python -m stack submit JOB --fresh`).
+Bytes and key are those of the record, so it reaches the partition of its page. Records with the same key and bytes are
+sent once, but exported each. The header `crowdpulse-replay` holds the coordinates of the first attempt. What a job has
+made of a record overwrites itself on a second replay, since documents have stable ids. A late event that is sent again
+is still late for a job whose watermark has passed it; it is counted by one that starts anew (`python -m stack submit
+JOB --fresh`).
 """
 
 from __future__ import annotations

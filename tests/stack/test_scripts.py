@@ -66,7 +66,9 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def make(checkout: Path, target: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["make", target], cwd=checkout, capture_output=True, text=True, timeout=20, check=False)
+    return subprocess.run(
+        ["make", "PYTHON=false", target], cwd=checkout, capture_output=True, text=True, timeout=20, check=False
+    )
 
 
 @pytest.mark.parametrize(
