@@ -66,6 +66,11 @@ class Settings(BaseSettings):
         "", description="Who you are, compulsory for live streams: `name/1.0 (https://you.example; you@example.org)`."
     )
 
+    data: str = Field("", description="Folder of the data sets for training; empty: ../shared/data beside the project.")
+    model_artifacts: str = Field(
+        "", description="Where MLflow keeps trained models, for example s3://models; empty: .stack/mlflow."
+    )
+
     parallelism: int = Field(2, ge=1, le=64, description="Parallelism of each Flink job.")
     task_slots: int = Field(16, ge=1, le=256, description="Slots of the local Flink cluster.")
     taskmanager_memory: str = Field("4g", pattern=r"^\d+[mg]$", description="Memory of the local TaskManager process.")

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import csv
 import html
-import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
+
+from settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -44,7 +45,7 @@ class DataSet:
 
 def folder() -> Path:
     """The folder of the data sets."""
-    return Path(os.environ.get("CROWDPULSE_DATA") or ROOT.parent / "shared" / "data")
+    return Path(Settings().data or ROOT.parent / "shared" / "data")
 
 
 def read(name: str, where: Path | None = None) -> Examples:

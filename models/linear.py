@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from scipy.sparse import csr_matrix, diags
+from scipy.sparse import csr_matrix, diags, hstack
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
 
@@ -34,6 +34,7 @@ class Linear:
     labels: list[str]
     weights: Array
     idf: Array
+    shape: Array
     bias: Array
     offsets: Array
     c: float
@@ -45,6 +46,7 @@ class Linear:
             labels=self.labels,
             weights=self.weights,
             idf=self.idf,
+            shape=self.shape,
             bias=self.bias,
             offsets=self.offsets,
         )
@@ -52,39 +54,42 @@ class Linear:
 
 @dataclass(frozen=True)
 class Counts:
-    """How often each feature comes in each text: of characters and of words, each (texts, BUCKETS)."""
+    """How often each feature comes in each text, of characters and of words, each (texts, BUCKETS); their shape."""
 
     characters: csr_matrix
     words: csr_matrix
+    shape: NDArray[np.float32]
 
     def rows(self, chosen: NDArray[np.int64]) -> Counts:
-        return Counts(self.characters[chosen], self.words[chosen])
+        return Counts(self.characters[chosen], self.words[chosen], self.shape[chosen])
 
-    def idf(self) -> Array:
-        """log((1 + n) / (1 + df)) + 1 of each feature, as scikit-learn has it."""
+    def idf(self, power: float) -> Array:
+        """log((1 + n) / (1 + df)) + 1 of each feature, as scikit-learn has it, to this power."""
         present = csr_matrix(self.characters + self.words)
         frequency = np.bincount(present.indices, minlength=features.BUCKETS)
-        idf: Array = np.log((1 + present.shape[0]) / (1 + frequency)) + 1
+        idf: Array = (np.log((1 + present.shape[0]) / (1 + frequency)) + 1) ** power
         return idf
 
     def weighted(self, idf: Array) -> csr_matrix:
-        """The two TF-IDF vectors, each of length 1 as the runtime has it, added: they share their buckets."""
-        return sum(
+        """The two TF-IDF vectors, each of length 1 as the runtime has it, added since they share buckets; the shape."""
+        vectors = sum(
             diags(1 / np.sqrt(np.maximum(counts @ np.square(idf), 1e-6))) @ counts @ diags(idf)
             for counts in (self.characters, self.words)
-        ).tocsr()
+        )
+        return hstack([vectors, csr_matrix(self.shape)]).tocsr()
 
 
 def count(texts: Sequence[str]) -> Counts:
     """The features of the texts, counted."""
-    characters, words = [], []
+    characters, words, shapes = [], [], []
     for begin in range(0, len(texts), CHUNK):
         found = features.extract(texts[begin : begin + CHUNK])
         ends = np.append(found.character_starts[1:], found.characters.shape[1])
         of_text = np.repeat(np.arange(len(found)), ends - found.character_starts)
         characters.append((np.tile(of_text, len(features.SIZES)) + begin, found.characters.ravel()))
         words.append((np.repeat(np.arange(len(found)), np.diff(found.word_starts)) + begin, found.words))
-    return Counts(_counted(characters, len(texts)), _counted(words, len(texts)))
+        shapes.append(found.shape)
+    return Counts(_counted(characters, len(texts)), _counted(words, len(texts)), np.concatenate(shapes))
 
 
 def _counted(parts: list[tuple[NDArray[np.int64], NDArray[np.int64]]], texts: int) -> csr_matrix:
@@ -104,22 +109,23 @@ def fit(
     classes: Sequence[str],
     strengths: Sequence[float],
     balanced: bool,
+    idf_power: float,
     quality: Callable[[Sequence[str], Sequence[str]], float],
     progress: Progress,
 ) -> Linear:
     """A model of the texts: `strengths` (inverse regularisation, C) are tried by cross-validation over the groups.
 
-    `balanced` gives all classes the same weight in the loss. `quality(truth, answers)` judges the strengths; the
-    smallest within TIE of the best is taken. Its scores out of fold calibrate the model: with s the scores, a*s + b (b
-    one per class) are the logits of least log loss ("vector scaling" with one temperature, Guo et al. 2017). The labels
-    stay those before calibration.
+    `balanced` gives all classes the same weight in the loss; `idf_power` says how much a feature's rarity counts.
+    `quality(truth, answers)` judges the strengths; the smallest within TIE of the best is taken. Its scores out of fold
+    calibrate the model: with s the scores, a*s + b (b one per class) are the logits of least log loss ("vector scaling"
+    with one temperature, Guo et al. 2017). The labels stay those before calibration.
     """
     truth = np.asarray(labels)
     codes = np.array([list(classes).index(label) for label in labels])
     counts = count(texts)
     folds = list(StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0).split(truth, truth, groups))
     tried: list[tuple[float, float, Array]] = []
-    designs = [_design(counts, train, held_out) for train, held_out in folds]
+    designs = [_design(counts, train, held_out, idf_power) for train, held_out in folds]
     for c in strengths:
         scores = np.zeros((len(truth), _columns(classes)))
         for (train, held_out), (learnt, judged) in zip(folds, designs, strict=True):
@@ -131,22 +137,25 @@ def fit(
     best = max(reached for _, reached, _ in tried)
     c, _, scores = next(one for one in sorted(tried, key=itemgetter(0)) if one[1] >= best - TIE)
     temperature, shift = _calibration(scores, codes)
-    idf = counts.idf()
+    idf = counts.idf(idf_power)
     progress(f"  training on {len(truth):,} texts with C = {c:g}")
     model = _regression(c, balanced).fit(counts.weighted(idf), codes)
     return Linear(
         labels=list(classes),
-        weights=temperature * model.coef_.T,
+        weights=temperature * model.coef_.T[: features.BUCKETS],
         idf=idf,
+        shape=temperature * model.coef_.T[features.BUCKETS :],
         bias=temperature * model.intercept_ + shift,
         offsets=np.append(0.0, -shift) if len(classes) == 2 else -shift,
         c=c,
     )
 
 
-def _design(counts: Counts, train: NDArray[np.int64], held_out: NDArray[np.int64]) -> tuple[csr_matrix, csr_matrix]:
+def _design(
+    counts: Counts, train: NDArray[np.int64], held_out: NDArray[np.int64], idf_power: float
+) -> tuple[csr_matrix, csr_matrix]:
     learnt = counts.rows(train)
-    idf = learnt.idf()
+    idf = learnt.idf(idf_power)
     return learnt.weighted(idf), counts.rows(held_out).weighted(idf)
 
 

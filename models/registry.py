@@ -22,6 +22,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from models import runtime
+from settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 WEIGHTS = ROOT / "models" / "weights"
@@ -41,7 +42,7 @@ class Registry:
         local = ROOT / ".stack"
         local.mkdir(exist_ok=True)
         store = store or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{local / 'mlflow.db'}"
-        self._artifacts = artifacts or os.environ.get("CROWDPULSE_MODEL_ARTIFACTS") or (local / "mlflow").as_uri()
+        self._artifacts = artifacts or Settings().model_artifacts or (local / "mlflow").as_uri()
         self._client = MlflowClient(tracking_uri=store, registry_uri=store)
         self._weights = weights
         mlflow.set_tracking_uri(store)

@@ -3,9 +3,10 @@
 A model is a table of small integers, (BUCKETS + 1, classes + 1): a row per feature with its weight for each class, the
 feature's idf within it, and in the last column idf squared. With c and w the features of a text's characters and words,
 
-    score = sum(weight[c]) / sqrt(sum(idf2[c])) + sum(weight[w]) / sqrt(sum(idf2[w])) + bias
+    score = sum(weight[c]) / sqrt(sum(idf2[c])) + sum(weight[w]) / sqrt(sum(idf2[w])) + shape @ shape_weights + bias
 
-which is a linear model on two TF-IDF vectors, each of length 1 (counting a repeated feature once for each time).
+which is a linear model on two TF-IDF vectors, each of length 1 (counting a repeated feature once for each time), and on
+the shape of the text.
 The calibration is folded into weights and bias, so probabilities are the softmax of the scores, of the sigmoid for a
 model of two classes.
 """
@@ -57,6 +58,7 @@ class Model:
     labels: its classes, in the order of the columns of probabilities
     table: (BUCKETS + 1, columns + 1); one column for two classes, which tells for the second
     scale: (columns + 1,) what one unit of each of the table's columns is worth
+    shape: (SHAPE, columns) weights of the text's shape
     bias: (columns,)
     offsets: (classes,) added to the logarithms of the probabilities before the largest is the label
     languages: those that it was trained on (ISO 639-1)
@@ -67,6 +69,7 @@ class Model:
     labels: tuple[str, ...]
     table: Table
     scale: Floats
+    shape: Floats
     bias: Floats
     offsets: Floats
     languages: tuple[str, ...]
@@ -88,7 +91,8 @@ class Model:
         return normal
 
     def contributions(self, one: str, label: str) -> dict[str, float]:
-        """What each n-gram and word of a text adds to the score of a label, as it is written after normalising.
+        """What each n-gram and word of a text adds to the score of a label, as it is written after normalising; what
+        the text's shape adds is told as `(length)`, `(!)` and so on.
 
         The sum is the score of the label less its bias. In a model of two classes the first label's is the second's,
         negative.
@@ -106,6 +110,8 @@ class Model:
                 values = sign * rows[:, column] / np.sqrt(max(rows[:, -1].sum(), _LEAST))
                 for (piece, _, _), value in zip((p for p in pieces if p[2] is of_words), values, strict=True):
                     added[piece] += float(value)
+        for name, value in zip(features.SHAPE, features.extract([one]).shape[0] * self.shape[:, column], strict=True):
+            added[f"({name})"] = sign * float(value)
         return dict(added)
 
 
@@ -129,13 +135,15 @@ class Scorer:
         ]
         scored = np.array([reason is None for reason in reasons], bool)
         sums = [self._sums(chunk) for chunk in _chunks(good)]
-        none = [np.empty((0, self._ends[-1]), np.int32)]
-        characters = np.concatenate([of_characters for of_characters, _ in sums] or none)
-        words = np.concatenate([of_words for _, of_words in sums] or none)
+        none = np.empty((0, self._ends[-1]), np.int32)
+        characters = np.concatenate([of_chunk[0] for of_chunk in sums] or [none])
+        words = np.concatenate([of_chunk[1] for of_chunk in sums] or [none])
+        shape = np.concatenate([of_chunk[2] for of_chunk in sums] or [np.empty((0, len(features.SHAPE)), np.float32)])
         results = []
         for model, end in zip(self.models, self._ends, strict=True):
             own = slice(end - model.table.shape[1], end)
-            scores = _normal(characters[:, own], model.scale) + _normal(words[:, own], model.scale) + model.bias
+            scores = _normal(characters[:, own], model.scale) + _normal(words[:, own], model.scale)
+            scores += shape @ model.shape + model.bias
             found = model.probabilities(scores)
             chosen = (np.log(np.maximum(found, _LEAST)) + model.offsets).argmax(axis=1)
             probabilities = np.full((len(texts), len(model.labels)), np.nan, np.float32)
@@ -145,8 +153,8 @@ class Scorer:
             results.append(Scores(labels, probabilities, reasons))
         return results
 
-    def _sums(self, texts: Sequence[str]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """Sums of the table's rows over the characters and over the words of each text: two of (n, columns)."""
+    def _sums(self, texts: Sequence[str]) -> tuple[NDArray[np.int32], NDArray[np.int32], Floats]:
+        """Sums of the table's rows over each text's characters and over its words, (n, columns), and its shape."""
         found = features.extract(texts)
         rows = self._table.take(found.characters, axis=0, mode="clip").sum(axis=0, dtype=np.int16)
         characters = np.add.reduceat(rows, found.character_starts, axis=0, dtype=np.int32)
@@ -155,7 +163,7 @@ class Scorer:
         if has_words.any():
             rows = self._table.take(found.words, axis=0, mode="clip")
             words[has_words] = np.add.reduceat(rows, found.word_starts[:-1][has_words], axis=0, dtype=np.int32)
-        return characters, words
+        return characters, words, found.shape
 
 
 def _normal(sums: NDArray[np.int32], scale: Floats) -> Floats:
@@ -208,6 +216,7 @@ def load(name: str, folder: Traversable | Path = WEIGHTS) -> Model:
         labels=tuple(values["labels"]),
         table=table,
         scale=np.array(values["scale"], np.float32),
+        shape=np.array([values["shape"][name] for name in features.SHAPE], np.float32),
         bias=np.array(values["bias"], np.float32),
         offsets=np.array(values["offsets"], np.float32),
         languages=tuple(values["languages"]),
@@ -220,11 +229,13 @@ def save(
     labels: Sequence[str],
     weights: NDArray[np.float64],
     idf: NDArray[np.float64],
+    shape: NDArray[np.float64],
     bias: NDArray[np.float64],
     offsets: NDArray[np.float64],
     languages: Sequence[str] = ("en",),
 ) -> None:
-    """Write a model: weights (BUCKETS, columns) of features weighted by idf (BUCKETS,), bias (columns,).
+    """Write a model: weights (BUCKETS, columns) of features weighted by idf (BUCKETS,), those of the shape
+    (SHAPE, columns), bias (columns,).
 
     The weights are rounded to eight bits, each column by its own scale. The same model gives the same bytes.
     """
@@ -239,6 +250,7 @@ def save(
         "labels": list(labels),
         "languages": list(languages),
         "scale": [float(value) for value in scale],
+        "shape": {name: [float(value) for value in row] for name, row in zip(features.SHAPE, shape, strict=True)},
         "bias": [float(value) for value in bias],
         "offsets": [float(value) for value in offsets],
     }

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from itertools import pairwise
 
 import numpy as np
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -84,3 +86,27 @@ def test_the_pieces_of_a_text_are_its_features_by_name() -> None:
     assert {" fo", "fool ", "ou "} <= {piece for piece, _, of_words in pieces if not of_words}
     found = features.extract(["You FOOL"])
     assert Counter(number for _, number, _ in pieces) == counted(found.characters) + counted(found.words)
+
+
+SHAPES = {
+    "": {},
+    "abc": {"length": math.log(4), "length squared": math.log(4) ** 2},
+    "Who?? ÄB!": {
+        "length": math.log(11), "length squared": math.log(11) ** 2, "?": math.log(3), "!": math.log(2),
+        "upper case": 0.5,
+    },
+    "@a #b\n1 22": {
+        "length": math.log(11), "length squared": math.log(11) ** 2, "@": math.log(2), "#": math.log(2),
+        "digits": math.log(4), "lines": math.log(2),
+    },
+}  # fmt: skip
+
+
+def test_the_shape_of_texts() -> None:
+    found = features.extract(list(SHAPES)).shape
+
+    for row, expected in zip(found, SHAPES.values(), strict=True):
+        scaled = {name: value * features.SHAPE[name] for name, value in expected.items()}
+        assert dict(zip(features.SHAPE, row.tolist(), strict=True)) == pytest.approx(
+            dict.fromkeys(features.SHAPE, 0.0) | scaled, abs=1e-6
+        )

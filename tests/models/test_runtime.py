@@ -24,6 +24,7 @@ def model_of(folder: Path, name: str, labels: list[str], seed: int) -> Model:
         labels=labels,
         weights=chance.normal(size=(features.BUCKETS, columns)),
         idf=chance.uniform(1, 8, size=features.BUCKETS),
+        shape=chance.normal(size=(len(features.SHAPE), columns)),
         bias=chance.normal(size=columns),
         offsets=np.zeros(len(labels)),
     )
@@ -32,7 +33,8 @@ def model_of(folder: Path, name: str, labels: list[str], seed: int) -> Model:
 
 def plain_scores(model: Model, one: str) -> list[float]:
     """The formula of the module's docstring, feature by feature, in floats."""
-    scores = [float(bias) for bias in model.bias]
+    shape = features.extract([one]).shape[0]
+    scores = [float(bias + shape @ model.shape[:, column]) for column, bias in enumerate(model.bias)]
     for of_words in (False, True):
         rows = [
             [float(value) * float(unit) for value, unit in zip(model.table[bucket], model.scale, strict=True)]
