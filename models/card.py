@@ -17,6 +17,7 @@ from models import data  # noqa: E402
 CARDS = Path(__file__).resolve().parent / "cards"
 FIGURES = {"macro_f1": "macro-F1", "macro_recall": "macro-recall"}
 
+CHOSEN = " Two settings were chosen on the judged texts too, so expect a little less elsewhere."
 LIMITS = """\
 - It learnt from English posts and comments; scores of other languages are marked (`trained_language`) and mean little.
 - It sees words and parts of words, no meaning: irony, quotation and reclaimed words are taken at face value.
@@ -45,7 +46,7 @@ def _text(name: str, title: str, sets: list[str], found: dict[str, Any]) -> str:
         f"of characters and words, C = {found['strength']:g}, learnt from {found['learnt_from']:,} texts, judged on "
         f"{found['texts']:,} others; near duplicates of a text are never on both sides where the split is ours. "
         f"{found['unscored']} of the judged texts were refused as binary and count as harmless."
-        + (" The strength was chosen on the judged texts too, so expect a little less elsewhere." * found.get("chosen", False)),
+        + (CHOSEN if found.get("chosen") else ""),
         "",
         "| figure | this model | scikit-learn: word and character TF-IDF, LinearSVC |",
         "|---|---|---|",
