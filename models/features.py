@@ -120,9 +120,7 @@ def _characters(signs: text.Bytes) -> Buckets:
         np.logical_or(nothing[row - 1], space[size - 2 : length + size - 2], out=nothing[row])
     hashes *= _SPREAD
     hashes >>= _SHIFT
-    buckets = hashes.astype(np.int64)
-    buckets[nothing] = NOTHING
-    return buckets
+    return np.where(nothing, np.int64(NOTHING), hashes)
 
 
 def _words(signs: text.Bytes, boundaries: Buckets) -> tuple[Buckets, Buckets]:
