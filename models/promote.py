@@ -10,10 +10,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from models import card
 from models.promotion import MARGIN, decide
+from models.train import TASKS  # first: it says so where its libraries are missing
+
+# isort: split
+from models import card
 from models.registry import Registry
-from models.train import TASKS
 
 
 def main(arguments: list[str] | None = None, registry: Registry | None = None, cards: Path = card.CARDS) -> int:

@@ -19,10 +19,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
-from models import card, data, evaluate, linear, near_duplicates, runtime
-from models.registry import Registry
+from models import data, near_duplicates, runtime
+
+try:
+    from threadpoolctl import threadpool_limits
+
+    from models import card, evaluate, linear
+    from models.registry import Registry
+except ModuleNotFoundError as missing:
+    sys.exit(
+        f"{missing.name} is not here: run this with .venv-training/bin/python (`make training-environment` makes it)."
+    )
 
 SEED = 0
 HELD_OUT_SHARE = 0.2

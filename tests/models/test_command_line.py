@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tracemalloc
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -136,3 +137,15 @@ def test_scoring_needs_neither_scikit_learn_nor_flink() -> None:
 
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["label"] in LABELS["cyberbullying"]
+
+
+@pytest.mark.skipif(find_spec("sklearn") is not None, reason="this is the training environment")
+@pytest.mark.parametrize("module", ["train", "promote", "errors"])
+def test_training_in_the_wrong_environment_says_which_is_right(module: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", f"models.{module}", "toxicity"], capture_output=True, text=True, check=False, timeout=60
+    )
+
+    assert done.returncode == 1
+    assert "make training-environment" in done.stderr
+    assert "Traceback" not in done.stderr
