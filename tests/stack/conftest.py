@@ -10,7 +10,8 @@ import pytest
 from settings import settings
 from stack import processes
 
-PORT_BASE = 41000
+# Below Linux's range for outgoing connections (32768 and up), where any client may hold one of these ports.
+PORT_BASE = 21000
 
 
 @pytest.fixture

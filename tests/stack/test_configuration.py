@@ -21,7 +21,7 @@ from stack.errors import StackError
 def test_all_ports_differ_and_follow_the_base(own_place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = {name: ports.port(name) for name in ports.OFFSETS}
     assert len(set(before.values())) == len(before)
-    monkeypatch.setenv("CROWDPULSE_PORT_BASE", "42000")
+    monkeypatch.setenv("CROWDPULSE_PORT_BASE", "22000")
     settings.cache_clear()
     assert {name: ports.port(name) - 1000 for name in ports.OFFSETS} == before
 

@@ -120,7 +120,8 @@ def test_topics_are_made_as_declared_and_kept_so(prefix: str) -> None:
 def second_kafka(second_place: Path) -> None:
     """A Kafka with empty topics, which this test may do anything to."""
     kafka.start()
-    while kafka.health():  # pytest's timeout bounds this
+    while problem := kafka.health():  # pytest's timeout bounds this
+        assert processes.pid(kafka.NAME), (problem, cluster.last_lines(processes.log_file(kafka.NAME), 5))
         time.sleep(0.2)
     kafka.create_topics("")
 
