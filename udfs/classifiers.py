@@ -1,6 +1,6 @@
 """cyberbullying(text), toxicity(text), sentiment(text), removal(text): the scores of one model, one ROW a text.
 
-moderation(text): those of all four, for one normalising and cutting of the text.
+moderation(text): those of all four, for one normalising and cutting of the text; social(text): those of the first three.
 
 Every ROW ends with: `language` (ISO 639-1, `und` where it cannot be told), `trained_language` (false: the models have
 not learnt this language, so their scores mean little), `model_version`, and `unscored_reason` (see
@@ -128,3 +128,4 @@ toxicity = _function("toxicity")
 sentiment = _function("sentiment")
 removal = _function("removal")
 moderation = _function(*HEADS)
+social = _function("cyberbullying", "toxicity", "sentiment")

@@ -4,4 +4,5 @@ CREATE TEMPORARY FUNCTION toxicity AS 'udfs.classifiers.toxicity' LANGUAGE PYTHO
 CREATE TEMPORARY FUNCTION sentiment AS 'udfs.classifiers.sentiment' LANGUAGE PYTHON;
 CREATE TEMPORARY FUNCTION removal AS 'udfs.classifiers.removal' LANGUAGE PYTHON;
 CREATE TEMPORARY FUNCTION moderation AS 'udfs.classifiers.moderation' LANGUAGE PYTHON;
+CREATE TEMPORARY FUNCTION social AS 'udfs.classifiers.social' LANGUAGE PYTHON;
 CREATE TEMPORARY FUNCTION key_phrases AS 'udfs.key_phrases.key_phrases_udf' LANGUAGE PYTHON;
