@@ -59,6 +59,20 @@ class Settings(BaseSettings):
     wiki_languages: str = Field(
         "", pattern=r"^([a-z-]+(,[a-z-]+)*)?$", description="Keep only these languages, as in `en,de`; empty: all."
     )
+    social_out_of_order_seconds: int = Field(
+        20,
+        ge=0,
+        le=86400,
+        description="How far behind the newest post a post, or a correction of it, is still on time.",
+    )
+    viral_engagements: int = Field(
+        1000, ge=1, description="A viral post has at least this many likes, shares and comments together, and"
+    )
+    viral_views_per_follower: float = Field(
+        3.0, ge=0, description="at least this many views for each follower of its author."
+    )
+    toxic_from: float = Field(0.5, ge=0, le=1, description="A post whose toxicity is this high is toxic.")
+
     wikimedia_url: str = Field(
         "https://stream.wikimedia.org/v2/stream", description="Base address of Wikimedia EventStreams."
     )

@@ -19,7 +19,7 @@ CREATE TABLE social_media (
     likes BIGINT,
     shares BIGINT,
     comments BIGINT,
-    views BIGINT,
+    `views` BIGINT,
     engagement_rate DOUBLE,
     followers BIGINT,
     is_verified BOOLEAN,

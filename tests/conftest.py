@@ -98,7 +98,7 @@ def fits_sink(t_env: TableEnvironment) -> Callable[[str, Table], bool]:
 
 @pytest.fixture
 def plan(t_env: TableEnvironment) -> Callable[[Mapping[str, Table]], str]:
-    """`plan({"sink": rows, …})`: the physical plan of the one job that writes all of these."""
+    """`plan({"sink": rows, …})`: the plan of the one job that writes all of these; what is shared is in it once."""
 
     def plan_of(outputs: Mapping[str, Table]) -> str:
         for sink in outputs:
@@ -109,7 +109,7 @@ def plan(t_env: TableEnvironment) -> Callable[[Mapping[str, Table]], str]:
         finally:
             for sink in outputs:
                 t_env.execute_sql(f"DROP TABLE {sink}")
-        return str(explained).partition("== Optimized Physical Plan ==")[2].partition("==")[0]
+        return str(explained).partition("== Optimized Execution Plan ==")[2]
 
     return plan_of
 
