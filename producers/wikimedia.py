@@ -19,13 +19,12 @@ import json
 import math
 import os
 import random
-import signal
 import sys
 import time
 import zlib
 from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -38,6 +37,16 @@ from sseclient import SSEClient
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from producers import synthetic_wikimedia
+from producers._command_line import (
+    InputError,
+    Progress,
+    non_negative,
+    positive,
+    share,
+    stop_on_signals,
+    whole_number,
+    write,
+)
 from producers._kafka import KafkaUnavailable, Sender
 from producers._wikimedia_streams import NAMES, STREAMS, Event, as_event
 from settings import settings
@@ -48,10 +57,6 @@ FIRST_CONNECTION_SECONDS = 60.0
 STORE_SECONDS = 2.0
 PUBLIC_URL = "https://stream.wikimedia.org/v2/stream"
 SSE_BEGINNINGS = (b":", b"data", b"event", b"id", b"retry")
-
-
-class InputError(Exception):
-    """Something that the user can mend; the message says how. Exit code 2."""
 
 
 class StreamUnavailable(Exception):
@@ -331,44 +336,19 @@ class Position:
             ) from None
 
 
-class Progress:
-    """What a person sees meanwhile, on standard error: one line that changes, or one every ten seconds."""
+class WikimediaProgress(Progress):
+    """Also tells of reconnects and canaries."""
 
     def __init__(self) -> None:
-        self.sent = 0
+        super().__init__("events")
         self.canaries = 0
         self.live: Live | None = None
-        self._began = time.monotonic()
-        self._line = sys.stderr.isatty()
-        self._next = self._began + (0.5 if self._line else 10)
-        self._latest: str | None = None
-
-    def event(self, event: Event) -> None:
-        self.sent += 1
-        self._latest = event.time or self._latest
-        now = time.monotonic()
-        if now >= self._next:
-            self._next = now + (0.5 if self._line else 10)
-            print(
-                f"\r\x1b[K{self}" if self._line else str(self),
-                end="" if self._line else "\n",
-                file=sys.stderr,
-                flush=True,
-            )
-
-    def say(self, sentence: str) -> None:
-        print(f"\r\x1b[K{sentence}" if self._line else sentence, file=sys.stderr, flush=True)
 
     def __str__(self) -> str:
-        seconds = max(time.monotonic() - self._began, 1e-9)
-        lag = ""
-        with suppress(ValueError, TypeError):
-            behind = datetime.now(UTC) - datetime.fromisoformat(self._latest or "")
-            lag = f", event time {behind.total_seconds():,.0f} s behind"
         canaries = self.canaries + (self.live.canaries if self.live else 0)
         more = f", {self.live.reconnects} reconnects" if self.live else ""
         more += f", {canaries} canaries dropped" if self.live or canaries else ""
-        return f"{self.sent:,} events, {self.sent / seconds:,.0f}/s{lag}{more}"
+        return f"{super().__str__()}{more}"
 
 
 def paced(events: Iterable[Event], rate: float) -> Iterator[Event]:
@@ -384,7 +364,7 @@ def paced(events: Iterable[Event], rate: float) -> Iterator[Event]:
         yield event
 
 
-def generated(options: argparse.Namespace, streams: list[str], progress: Progress) -> Iterator[Event]:
+def generated(options: argparse.Namespace, streams: list[str], progress: WikimediaProgress) -> Iterator[Event]:
     """Synthetic events: those of the past at once, then each at its time.
 
     As fast as possible (`--rate 0`) with a limit, they are spread over the past: the last of them is of now.
@@ -414,17 +394,6 @@ def generated(options: argparse.Namespace, streams: list[str], progress: Progres
             time.sleep(ahead)
         # Kafka would put a record without a key anywhere; with one, each run fills the partitions alike.
         yield Event(event.stream, event.key or b"malformed", event.value, time=event.time.isoformat())
-
-
-def write(events: Iterable[Event], output: str, progress: Progress) -> None:
-    """Write the values as lines, to a file or to standard output (`-`)."""
-    try:
-        with nullcontext(sys.stdout.buffer) if output == "-" else Path(output).open("wb") as file:
-            for event in events:
-                file.write(event.value + b"\n")
-                progress.event(event)
-    except OSError as error:
-        raise InputError(f"{output} cannot be written: {error.strerror}.") from None
 
 
 def send(
@@ -465,16 +434,18 @@ def parser() -> argparse.ArgumentParser:
         help=f"repeatable, or NAME,NAME: {', '.join(sorted(STREAMS))}; short: page_change, revert-risk (default:"
         " recentchange)",
     )
-    top.add_argument("--limit", type=_count, default=0, metavar="N", help="stop after N events (default: never)")
+    top.add_argument("--limit", type=whole_number, default=0, metavar="N", help="stop after N events (default: never)")
     top.add_argument(
         "--rate",
-        type=_number,
+        type=non_negative,
         default=0.0,
         metavar="R",
         help="events a second; 0: as fast as it goes (generated"
         f" events without --limit: {synthetic_wikimedia.NOMINAL_RATE:g})",
     )
-    top.add_argument("--kafka-wait-seconds", type=_number, default=60.0, metavar="S", help="how long to wait for Kafka")
+    top.add_argument(
+        "--kafka-wait-seconds", type=non_negative, default=60.0, metavar="S", help="how long to wait for Kafka"
+    )
     top.add_argument(
         "--output", metavar="F", help="write the events as lines to F (- is standard output), not to Kafka"
     )
@@ -486,14 +457,14 @@ def parser() -> argparse.ArgumentParser:
     )
     live.add_argument("--no-resume", action="store_true", help="do not begin where the last run ended")
     live.add_argument(
-        "--stall-seconds", type=_positive, default=30.0, metavar="S", help="reconnect after this long a silence"
+        "--stall-seconds", type=positive, default=30.0, metavar="S", help="reconnect after this long a silence"
     )
     live.add_argument(
-        "--backoff-seconds", type=_positive, default=1.0, metavar="S", help="the first pause before a reconnect"
+        "--backoff-seconds", type=positive, default=1.0, metavar="S", help="the first pause before a reconnect"
     )
     live.add_argument(
         "--give-up-seconds",
-        type=_number,
+        type=non_negative,
         default=0.0,
         metavar="S",
         help="end with exit code 1 after hearing nothing for this long; 0: never, but for a first connection that does"
@@ -510,21 +481,24 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--synthetic", action="store_true", help="generate events")
     made.add_argument("--seed", type=int, default=1, help="another seed, another story (default: 1)")
     made.add_argument(
-        "--backfill-minutes", type=_number, default=0.0, metavar="M", help="begin M minutes ago, as fast as it goes"
+        "--backfill-minutes",
+        type=non_negative,
+        default=0.0,
+        metavar="M",
+        help="begin M minutes ago, as fast as it goes",
     )
-    made.add_argument("--duplicates", type=_share, default=0.002, metavar="SHARE", help="told twice (default: 0.002)")
-    made.add_argument("--late", type=_share, default=0.0, metavar="SHARE", help="15 minutes late (default: 0)")
+    made.add_argument("--duplicates", type=share, default=0.002, metavar="SHARE", help="told twice (default: 0.002)")
+    made.add_argument("--late", type=share, default=0.0, metavar="SHARE", help="15 minutes late (default: 0)")
     made.add_argument(
-        "--malformed", type=_share, default=0.0, metavar="SHARE", help="unusable records on top (default: 0)"
+        "--malformed", type=share, default=0.0, metavar="SHARE", help="unusable records on top (default: 0)"
     )
     return top
 
 
 def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
-    progress = Progress()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _stop)
+    progress = WikimediaProgress()
+    stop_on_signals()
     try:
         if options.file and options.synthetic:
             raise InputError("Give either --file or --synthetic.")
@@ -561,7 +535,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _recorded(options: argparse.Namespace, streams: list[str], progress: Progress) -> Iterator[Event]:
+def _recorded(options: argparse.Namespace, streams: list[str], progress: WikimediaProgress) -> Iterator[Event]:
     if len(streams) > 1:
         raise InputError("A file is of one --stream, or says itself what each event is of.")
     for event in read_file(options.file, streams[0] if streams else None, progress.say):
@@ -571,7 +545,7 @@ def _recorded(options: argparse.Namespace, streams: list[str], progress: Progres
             yield event
 
 
-def _live(options: argparse.Namespace, streams: list[str], progress: Progress) -> tuple[Live, Position]:
+def _live(options: argparse.Namespace, streams: list[str], progress: WikimediaProgress) -> tuple[Live, Position]:
     url = options.url or settings().wikimedia_url
     user_agent = settings().wikimedia_user_agent
     if not user_agent and urlsplit(url).hostname not in ("127.0.0.1", "localhost", "::1"):
@@ -612,38 +586,6 @@ def _stream(name: str) -> str:
         return NAMES[name]
     except KeyError:
         raise InputError(f"There is no stream {name!r}. Streams: {', '.join(sorted(STREAMS))}.") from None
-
-
-def _stop(_number: int, _frame: object) -> None:
-    raise KeyboardInterrupt
-
-
-def _number(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1
-    if not 0 <= number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of 0 or more")
-    return number
-
-
-def _positive(text: str) -> float:
-    if not _number(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
-    return float(text)
-
-
-def _share(text: str) -> float:
-    if _number(text) > 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no share from 0 to 1")
-    return float(text)
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of 0 or more")
-    return int(text)
 
 
 def _time(text: str) -> datetime:

@@ -20,9 +20,9 @@ from typing import Any
 
 import pytest
 
+from producers._command_line import InputError
 from producers._wikimedia_streams import Event, as_event
 from producers.wikimedia import (
-    InputError,
     Live,
     Position,
     SseEvents,
