@@ -71,6 +71,10 @@ class Settings(BaseSettings):
     viral_views_per_follower: float = Field(
         3.0, ge=0, description="at least this many views for each follower of its author."
     )
+    alert_minutes: int = Field(
+        30, ge=10, le=1440, description="The usual band of a platform or topic is made of this many minutes before."
+    )
+    alert_width: float = Field(4.0, gt=0, description="An alert is further from the usual than this many deviations.")
     toxic_from: float = Field(0.5, ge=0, le=1, description="A post whose toxicity is this high is toxic.")
 
     wikimedia_url: str = Field(

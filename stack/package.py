@@ -17,8 +17,13 @@ WRITTEN = (1980, 1, 1, 0, 0, 0)
 
 
 def files(root: Path = ROOT) -> list[Path]:
-    """What is shipped, relative to `root`, sorted: code and data files of the folders, and the DDL files."""
-    found = [root / "settings.py", root / "connectors/__init__.py", *(root / "connectors").glob("*.sql")]
+    """What is shipped, relative to `root`, sorted: code and data of the folders, and connectors/*.sql and *.csv."""
+    found = [
+        root / "settings.py",
+        root / "connectors/__init__.py",
+        *(root / "connectors").glob("*.sql"),
+        *(root / "connectors").glob("*.csv"),
+    ]
     for folder in FOLDERS:
         found += [path for path in _below(root / folder) if path.suffix != ".pyc"]
     return sorted(path.relative_to(root) for path in found)

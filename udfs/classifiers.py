@@ -1,6 +1,7 @@
 """cyberbullying(text), toxicity(text), sentiment(text), removal(text): the scores of one model, one ROW a text.
 
-moderation(text): those of all four, for one normalising and cutting of the text; social(text): those of the first three.
+moderation(text): those of all four, for one normalising and cutting of the text; social(text): those of the first
+three.
 
 Every ROW ends with: `language` (ISO 639-1, `und` where it cannot be told), `trained_language` (false: the models have
 not learnt this language, so their scores mean little), `model_version`, and `unscored_reason` (see
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from pyflink.table import DataTypes
+from pyflink.table import DataTypes, Expression
 from pyflink.table.types import DataType
 from pyflink.table.udf import FunctionContext, ScalarFunction, udf
 
@@ -113,14 +114,15 @@ class Classifier(ScalarFunction):  # type: ignore[misc]
         return score(texts, self._scorer, [HEADS[name] for name in self._names])
 
 
-def _function(*names: str) -> object:
+def _function(*names: str) -> Callable[..., Expression]:
     fields = {
         (f"{name}_{column}" if len(names) > 1 else column): kind
         for name in names
         for column, kind in HEADS[name].types.items()
     } | LAST
     row = DataTypes.ROW([DataTypes.FIELD(name, kind) for name, kind in fields.items()])
-    return udf(Classifier(*names), result_type=row, func_type="pandas")
+    function: Callable[..., Expression] = udf(Classifier(*names), result_type=row, func_type="pandas")
+    return function
 
 
 cyberbullying = _function("cyberbullying")
