@@ -12,7 +12,6 @@ from typing import NamedTuple
 Draw = Callable[[], float]  # uniform in [0, 1)
 
 SENTIMENTS = ("positive", "neutral", "negative")
-MOST_CHARACTERS = 280
 FEWEST_CHARACTERS = 20
 
 
@@ -248,13 +247,17 @@ _INSULTS = (
     "another {adjective} post by a {adjective} {noun}, just quit already", "get lost, {noun}, your face is a joke",
 )  # fmt: skip
 _ADJECTIVES = (
-    "stupid", "pathetic", "worthless", "ugly", "dumb", "disgusting", "brainless", "useless", "lazy", "miserable",
-    "annoying", "idiotic",
+    "stupid", "pathetic", "worthless", "hideous", "dumb", "disgusting", "brainless", "useless", "lazy", "miserable",
+    "clueless", "nasty",
 )  # fmt: skip
 _NOUNS = (
     "idiot", "loser", "clown", "moron", "fool", "liar", "crybaby", "rat", "pig", "coward", "creep", "piece of trash",
 )  # fmt: skip
 _LEET = str.maketrans({"a": "4", "e": "3", "i": "1", "o": "0", "s": "$"})
+
+
+# Between two sentences.
+_STOPS = {"ja": "。", "zh": "。", "hi": "। "}
 
 
 class Language(NamedTuple):
@@ -500,14 +503,15 @@ class Texts:
         if language == "en":
             if draw() < 0.35:
                 openers = _OPENERS[content_type]
-                text = f"{openers[int(draw() * len(openers))]} {text}"
-            text = text[0].upper() + text[1:]
+                opener = openers[int(draw() * len(openers))]
+                text = f"{opener} {_capitalised(text) if opener[-1] in '?!' else text}"
+            text = _capitalised(text)
             if draw() < 0.08:
                 for plain, stretched in _STRETCHED:
                     text = text.replace(plain, stretched)
         if draw() < 0.55 or len(text) < FEWEST_CHARACTERS:
             tails = self._tails[language, sentiment]
-            text = f"{text}. {tails[int(draw() * len(tails))]}"
+            text = f"{text}{_STOPS.get(language, '. ')}{tails[int(draw() * len(tails))]}"
         elif draw() < 0.3:
             text += "!!!" if sentiment == "negative" else "!"
         if draw() < 0.45:

@@ -32,6 +32,7 @@ from producers.synthetic_posts import SyntheticPost
 from settings import settings
 
 TOPIC = "social_media"
+MOST_PAST = timedelta(days=3653)
 
 
 def generated(options: argparse.Namespace) -> Iterator[SyntheticPost]:
@@ -40,26 +41,28 @@ def generated(options: argparse.Namespace) -> Iterator[SyntheticPost]:
     As fast as possible (`--rate 0`) with a limit, they are spread over the past: the last of them is of now. Without
     one, each is of the moment in which it is made.
     """
-    past = timedelta(hours=options.backfill)
+    past = options.backfill * 3600
     rate = options.rate or synthetic_posts.NOMINAL_RATE
     limit = options.limit or None
     clock = None
     if options.rate:
         if options.duration:
-            by_duration = max(1, round((past.total_seconds() + options.duration) * rate))
+            by_duration = max(1, round((past + options.duration) * rate))
             limit = min(limit or by_duration, by_duration)
     elif limit:
-        past = past or timedelta(seconds=limit / rate)
-        rate = limit / past.total_seconds()
+        past = past or limit / rate
+        rate = limit / past
     elif past:
         raise InputError("With --rate 0, --backfill needs a --limit: so many posts are spread over these hours.")
     else:
         clock = time.time
+    if past > MOST_PAST.total_seconds():
+        raise InputError("The posts would begin more than ten years ago: give a smaller --backfill or --limit.")
     now = datetime.now(UTC)
     until = time.monotonic() + options.duration if options.duration and not options.rate else None
     for post in synthetic_posts.events(
         seed=options.seed,
-        start=now - past,
+        start=now - timedelta(seconds=past),
         rate=rate,
         limit=limit,
         users=options.users,
@@ -98,7 +101,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument(
         "--rate",
-        type=non_negative,
+        type=_rate,
         default=synthetic_posts.NOMINAL_RATE,
         metavar="R",
         help="records a second; 0: as fast as it goes (default: 50)",
@@ -157,6 +160,13 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--output", metavar="F", help="write the posts as lines to F (- is standard output), not to Kafka")
     return top
+
+
+def _rate(text: str) -> float:
+    found = non_negative(text)
+    if found and not 0.001 <= found <= 1_000_000:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither 0 nor from 0.001 to 1,000,000 a second")
+    return found
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -143,6 +143,7 @@ _FAKER_LOCALES = {
     "en": "en_US", "es": "es_MX", "pt": "pt_BR", "fr": "fr_FR", "de": "de_DE", "it": "it_IT", "id": "id_ID",
     "tr": "tr_TR", "ja": "ja_JP", "hi": "hi_IN", "ko": "ko_KR", "ar": "en_GB", "zh": "zh_CN",
 }  # fmt: skip
+_FAKER_NAMES = 500  # of each language; further users of a name have a number behind it
 
 
 def _log_normal(sigma: float) -> tuple[float, ...]:
@@ -181,17 +182,18 @@ def population(count: int = USERS) -> list[User]:
     shares = list(itertools.accumulate(1 / (rank + 4) for rank in range(len(homes))))
     ranks = list(range(count))
     draw.shuffle(ranks)
-    fakers = {}
+    usernames = {}
     for language, locale in _FAKER_LOCALES.items():
-        fakers[language] = Faker(locale)
-        fakers[language].seed_instance(1)
+        faker = Faker(locale)
+        faker.seed_instance(1)
+        usernames[language] = [faker.user_name() for _ in range(_FAKER_NAMES)]
     names = list(TOPICS)
     people = []
     taken: set[str] = set()
     for number, rank in enumerate(ranks):
         city = bisect(shares, draw.random() * shares[-1], hi=len(homes) - 1)
         local = homes[city].language
-        username = fakers[local].user_name()
+        username = usernames[local][int(draw.random() * _FAKER_NAMES)]
         if username in taken:
             username = f"{username}{number}"
         taken.add(username)
@@ -267,7 +269,9 @@ class _Story:
         self._cities = cities()
         self._people = population(users)
         self._homes: dict[int, list[User]] = {}
-        for user in self._people:
+        activity = random.Random("activity")
+        # Who has many followers tends to post often: `post` takes the first of a city most often.
+        for user in sorted(self._people, key=lambda each: -each.followers * activity.lognormvariate(0, 1.5)):
             self._homes.setdefault(user.city, []).append(user)
         self._inhabited = sorted(self._homes)
         # Two runs tell of different posts: the ids come from the seed and the start.
@@ -366,7 +370,7 @@ class _Story:
         )
         if draw() < (0.06 if wave else 0.0008):
             seen = seen * (10 + 90 * draw() ** 2) + 30_000 * _WIDE[int(draw() * 4096)]
-            user.followers += int(seen) // 1000
+            user.followers += min(int(seen), MOST_VIEWS) // 1000  # from the next post on
         views = min(int(seen), MOST_VIEWS)
         likes = int(views * min(platform.likes * _NARROW[int(draw() * 4096)], 0.5))
         fields: Fields = {
