@@ -1,4 +1,4 @@
--- One document per hour and rank: the 50 influencers of the most engagements; the hours begin every five minutes. Key:
+-- One document per hour and rank: the 50 influencers of the most engagements; the hours begin every ten minutes. Key:
 -- window_start, window_end, rank. Written by jobs/social_metrics.py. The fields are those of
 -- connectors/social_users.sql.
 CREATE TABLE social_influencers (

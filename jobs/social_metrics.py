@@ -204,7 +204,7 @@ def social_locations(posts: Table) -> Table:
 
 
 def users_by_hour(posts: Table) -> Table:
-    """What each user did in an hour, every five minutes, with the profile of the user's latest post."""
+    """What each user did in an hour, every ten minutes, with the profile of the user's latest post."""
     activity = sql(
         """
         SELECT
@@ -215,13 +215,13 @@ def users_by_hour(posts: Table) -> Table:
             CAST(SUM(engagements) AS DOUBLE) / NULLIF(SUM(`views`), 0) AS engagement_rate,
             COUNT(*) FILTER (WHERE is_toxic) AS toxic_posts,
             CAST(COUNT(*) FILTER (WHERE is_toxic) AS DOUBLE) / NULLIF(COUNT(is_toxic), 0) AS toxic_share
-        FROM TABLE(HOP(TABLE {posts}, DESCRIPTOR(minute_time), INTERVAL '5' MINUTE, INTERVAL '1' HOUR))
+        FROM TABLE(HOP(TABLE {posts}, DESCRIPTOR(minute_time), INTERVAL '10' MINUTE, INTERVAL '1' HOUR))
         GROUP BY window_start, window_end, user_id
         """,
         posts=posts,
     )
-    # Each row goes into twelve hours; so first into five minutes, of which each user has one row.
-    of_five_minutes = sql(
+    # Each row goes into six hours; so first into ten minutes, of which each user has one row.
+    of_ten_minutes = sql(
         """
         SELECT window_time AS minute_time, user_id, posted_at, post_id, username, platform, followers, is_verified,
             is_influencer
@@ -231,7 +231,7 @@ def users_by_hour(posts: Table) -> Table:
                 ROW_NUMBER() OVER (
                     PARTITION BY window_start, window_end, user_id ORDER BY posted_at DESC, post_id DESC
                 ) AS age
-            FROM TABLE(TUMBLE(TABLE {posts}, DESCRIPTOR(minute_time), INTERVAL '5' MINUTE))
+            FROM TABLE(TUMBLE(TABLE {posts}, DESCRIPTOR(minute_time), INTERVAL '10' MINUTE))
         )
         WHERE age = 1
         """,
@@ -246,11 +246,11 @@ def users_by_hour(posts: Table) -> Table:
                 ROW_NUMBER() OVER (
                     PARTITION BY window_start, window_end, user_id ORDER BY posted_at DESC, post_id DESC
                 ) AS age
-            FROM TABLE(HOP(TABLE {posts}, DESCRIPTOR(minute_time), INTERVAL '5' MINUTE, INTERVAL '1' HOUR))
+            FROM TABLE(HOP(TABLE {posts}, DESCRIPTOR(minute_time), INTERVAL '10' MINUTE, INTERVAL '1' HOUR))
         )
         WHERE age = 1
         """,
-        posts=of_five_minutes,
+        posts=of_ten_minutes,
     )
     return sql(
         f"""
@@ -268,7 +268,7 @@ def users_by_hour(posts: Table) -> Table:
 
 
 def social_influencers(users: Table) -> Table:
-    """The influencers of the most engagements per hour, every five minutes."""
+    """The influencers of the most engagements per hour, every ten minutes."""
     return sql(
         f"""
         SELECT window_start, window_end, `rank`, user_id, username, platform, followers, is_verified, {OF_AN_HOUR}

@@ -170,7 +170,7 @@ def test_a_user_has_an_hour_and_the_profile_of_the_latest_post(given: Given, row
 
     found = {(row["window_end"], row["user_id"]): row for row in rows(users)}
     assert {user for end, user in found if end == at(3600)} == {"u1", "u2", "u3"}
-    assert {user for end, user in found if end == at(3900)} == {"u3"}  # the others' minutes are an hour ago
+    assert {user for end, user in found if end == at(4200)} == {"u3"}  # the others' minutes are an hour ago
     assert found[at(3600), "u1"] == {
         "window_start": at(0), "window_end": at(3600), "user_id": "u1", "username": "newest", "platform": "Twitter",
         "followers": 70_000, "is_verified": False, "is_influencer": True, "posts": 4, "reach": 400, "engagements": 40,
