@@ -2,6 +2,8 @@
 -- order; the last is the post. Written by jobs/social_posts.py, within transactions: after a failure no row is there twice.
 -- `stated_sentiment` and `stated_language` are what the source says; `sentiment`, `toxicity` and `cyberbullying` are the
 -- models'. A text without scores has the reason in `unscored_reason`. `odd_fields`: optional fields that were made null.
+-- Rows come in bursts, one with each checkpoint of that job; so a partition is idle only after several of them. If it were
+-- so between two bursts, the first partition to be read would move the watermark alone and make the others late.
 -- A record that cannot be used has the reason in `problem`, and its time never moves the watermark.
 CREATE TABLE scored_posts (
     post_id STRING,
@@ -69,7 +71,7 @@ CREATE TABLE scored_posts (
     'properties.transaction.timeout.ms' = '900000',
     'scan.startup.mode' = '${STARTUP_MODE}',
     'scan.bounded.mode' = '${BOUNDED_MODE}',
-    'scan.watermark.idle-timeout' = '10 s',
+    'scan.watermark.idle-timeout' = '60 s',
     'sink.delivery-guarantee' = 'exactly-once',
     'sink.transactional-id-prefix' = '${PREFIX}scored_posts',
     'key.format' = 'raw',

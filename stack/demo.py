@@ -1,7 +1,7 @@
 """`make demo`: the whole of Crowdpulse on this machine, with something to look at.
 
-Starts the stack, the jobs and a producer in the background, waits until each index has documents, and shows them. Run
-again, it starts only what is missing.
+Starts the stack, the producers and the jobs in the background, waits until each index has documents, and shows them.
+Run again, it starts only what is missing.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from settings import settings
 from stack import cluster, flink, jobs, processes
 from stack.errors import StackError
 
-JOBS = ("kept_records", "wiki_edits")
-WAIT_SECONDS = 240
+JOBS = ("kept_records", "wiki_edits", "social_posts", "social_metrics")
+WAIT_SECONDS = 300
 
 
 @dataclass(frozen=True)
@@ -38,20 +38,46 @@ INDICES = (
         "wiki_activity", "window_start", ("window_start", "wiki", "is_bot", "events", "edits", "users", "bytes_added")
     ),
     Index("wiki_bots", "window_start", ("window_start", "user_name", "edits", "wikis", "share_of_edits")),
+    Index("social_posts", "posted_at", ("posted_at", "platform", "topic", "sentiment", "toxicity", "likes", "text")),
+    Index(
+        "social_metrics",
+        "window_start",
+        ("window_start", "platform", "topic", "sentiment", "posts", "likes", "toxic_posts"),
+    ),
+    Index("social_hashtags", "window_start", ("window_start", "rank", "hashtag", "posts", "trend")),
+    Index("social_locations", "window_start", ("window_start", "location", "country", "posts", "likes")),
+    Index("social_users", "window_start", ("window_start", "window_end", "username", "posts", "reach", "toxic_share")),
+    Index("social_influencers", "window_start", ("window_start", "window_end", "rank", "username", "engagements")),
+    Index("social_agreement", "window_start", ("window_start", "stated_sentiment", "sentiment", "agrees", "posts")),
+    Index("social_alerts", "window_start", ("window_start", "dimension", "name", "metric", "value", "lower", "upper")),
     Index("dead_letters", "rejected_at", ("rejected_at", "topic", "partition", "offset", "reason", "detail")),
     Index("late_events", "event_time", ("event_time", "watermark", "late_seconds", "topic", "offset", "job")),
 )
 
-# Generated: half an hour of the past at once, then on at this rate; a few records are late or malformed on purpose.
-PRODUCERS = {
+# Generated: some of the past at once, then on at this rate; a few records are late or malformed on purpose.
+WIKIMEDIA = {
     "synthetic": [
         "--synthetic", "--seed", "1", "--backfill-minutes", "30", "--rate", "50",
         "--late", "0.001", "--malformed", "0.001",
     ],
     "live": ["--stream", "recentchange"],
 }  # fmt: skip
-# The public streams hold few late or malformed events: their indices may stay empty.
-EXPECTED = {"synthetic": {index.name for index in INDICES}, "live": {"wiki_edits", "wiki_activity"}}
+POSTS = ["--seed", "1", "--backfill", "1", "--rate", "30"]
+# The public streams may hold no bots, no late and no malformed events for a while; an alert is not for every hour.
+MAYBE_EMPTY = {"synthetic": {"social_alerts"}, "live": {"social_alerts", "wiki_bots"}}
+
+
+def producers(source: str) -> dict[str, list[str]]:
+    """The producers of the demo by name, each with its command."""
+    return {
+        f"wikimedia-{source}": ["producers.wikimedia", *WIKIMEDIA[source]],
+        "posts": ["producers.posts", *POSTS],
+    }
+
+
+def expected(source: str) -> set[str]:
+    """The indices that fill within minutes."""
+    return {index.name for index in INDICES} - MAYBE_EMPTY[source]
 
 
 def start(console: Console, source: str) -> None:
@@ -62,29 +88,30 @@ def start(console: Console, source: str) -> None:
             " `my-crowdpulse/1.0 (https://example.org/me; me@example.org)`. `make demo` without SOURCE=live needs none."
         )
     cluster.up(console)
+    # The producers first: a job that has waited on empty topics takes the first partition to fill for all of the time.
+    for name, command in producers(source).items():
+        if processes.pid(name):
+            console.print(f"Producer {name} already runs.")
+        else:
+            processes.run(name, [sys.executable, "-m", *command])
+            console.print(f"Producer {name} runs in the background; `python -m stack logs {name}` shows what it says.")
     for job in JOBS:
         with console.status(f"Submitting jobs/{job}.py …"):
             run = jobs.submit(job)
         console.print(f"Job {run.name} {'already runs' if run.already_ran else 'runs'}.")
-    name = f"wikimedia-{source}"
-    if processes.pid(name):
-        console.print(f"Producer {name} already runs.")
-    else:
-        processes.run(name, [sys.executable, "-m", "producers.wikimedia", *PRODUCERS[source]])
-        console.print(f"Producer {name} runs in the background; `python -m stack logs {name}` shows what it says.")
 
 
 def wait_for_documents(console: Console, client: Elasticsearch, source: str) -> None:
     """Wait until every index that the source fills has documents. Raises StackError with what is wrong, if anything."""
     deadline = time.monotonic() + WAIT_SECONDS
-    producer = f"wikimedia-{source}"
     with console.status("Waiting for documents …") as status:
-        while empty := [name for name in EXPECTED[source] if not count(client, name)]:
+        while empty := [name for name in expected(source) if not count(client, name)]:
             status.update(f"Waiting for documents in {', '.join(sorted(empty))} …")
-            if not processes.pid(producer):
-                log = processes.log_file(producer)
-                last = cluster.last_lines(log, 5) if log.exists() else []
-                raise StackError("The producer has ended:\n" + "\n".join(last))
+            for producer in producers(source):
+                if not processes.pid(producer):
+                    log = processes.log_file(producer)
+                    last = cluster.last_lines(log, 5) if log.exists() else []
+                    raise StackError(f"The producer {producer} has ended:\n" + "\n".join(last))
             for job in JOBS:
                 if not jobs.running(settings().prefix + job):
                     raise StackError(f"The job {job} has ended: look at {flink.rest_url()}.")
@@ -130,7 +157,9 @@ def _shown(value: object) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m stack.demo", description=__doc__.splitlines()[0])
-    parser.add_argument("--source", choices=sorted(PRODUCERS), default="synthetic", help="where events come from")
+    parser.add_argument(
+        "--source", choices=sorted(WIKIMEDIA), default="synthetic", help="where Wikipedia's events come from"
+    )
     options = parser.parse_args(arguments)
     console = Console() if sys.stdout.isatty() else Console(width=160)
     began = time.monotonic()
@@ -147,6 +176,7 @@ def main(arguments: list[str] | None = None) -> int:
 The demo runs, after {time.monotonic() - began:.0f} s; events go on coming.
   Flink          {flink.rest_url()}
   Elasticsearch  {settings().elasticsearch_hosts}/wiki_edits/_search?sort=event_time:desc
+                 {settings().elasticsearch_hosts}/social_posts/_search?sort=posted_at:desc
   SQL client     make sql
   what runs      make status
   stop it all    make down""",

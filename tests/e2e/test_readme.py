@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from settings import ROOT
-from stack.demo import PRODUCERS
+from stack.demo import WIKIMEDIA
 from tests.e2e.conftest import Pipeline
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
@@ -32,7 +32,7 @@ def ask(pipeline: Pipeline, query: str, folder: Path) -> list[str]:
 
 
 def test_the_sql_query_gives_the_output_that_is_shown(pipeline: Pipeline, tmp_path: Path) -> None:
-    story = PRODUCERS["synthetic"]
+    story = WIKIMEDIA["synthetic"]
     same_content = [*story[: story.index("--backfill-minutes")], *story[story.index("--late") :]]
     sent = pipeline.python("producers.wikimedia", *same_content, "--limit", "8000")
     assert sent.returncode == 0, sent.stderr
