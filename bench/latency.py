@@ -1,0 +1,131 @@
+"""From produce to searchable: how long a post takes from Kafka's time of its record to its first sight in a search.
+
+python -m producers.posts sends 500 posts/s of the moment while jobs/social_posts.py runs on, all settings as they are.
+A search every 50 ms looks for the newest sequence number of the index; where there are newer ones (Elasticsearch has
+refreshed, every 2 s by itself), the new documents are read. A post's latency is the time at which that answer was there
+less the time that the producer put into the record. Posts of the first 20 s are left out, in which the Python workers
+start; so are later versions of a post. A post that is never seen is an error.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from statistics import quantiles
+from typing import Any
+
+import orjson
+from elasticsearch import Elasticsearch, NotFoundError
+from kafka import KafkaConsumer
+from rich.console import Console
+from rich.table import Table
+
+from bench.social_posts import end_of, producer, remove
+from settings import settings
+from stack import elasticsearch, jobs, kafka
+from stack.errors import StackError
+
+RATE = 500
+WARM_UP_SECONDS = 20
+SECONDS = 60
+POLL_SECONDS = 0.05
+LAST_SECONDS = 30
+# Documents get their numbers in order but may become searchable out of it, by as many as are being written at once.
+OVERLAP = 1000
+MOST_HITS = 10_000
+
+
+class Watch:
+    """When which post was first seen in the index, in seconds since 1970."""
+
+    def __init__(self, client: Elasticsearch, index: str) -> None:
+        self.seen: dict[str, float] = {}
+        self._client, self._index = client, index
+        self._state: object = None
+        self._newest = -1
+
+    def look(self) -> None:
+        """One search, and another where there is something new."""
+        try:
+            found = self._search(size=1, sort=[{"_seq_no": "desc"}], track_total_hits=True)
+        except NotFoundError:  # nothing was written yet
+            return
+        state = found["total"]["value"], [hit["sort"] for hit in found["hits"]]
+        if state == self._state:
+            return
+        self._state = state
+        after, full = max(self._newest - OVERLAP, -1), True
+        while full:
+            hits = self._search(
+                size=MOST_HITS,
+                sort=[{"_seq_no": "asc"}],
+                query={"range": {"_seq_no": {"gt": after}}},
+                docvalue_fields=["post_id"],
+                track_total_hits=False,
+            )["hits"]
+            now = time.time()
+            for hit in hits:
+                self.seen.setdefault(hit["fields"]["post_id"][0], now)
+                after = self._newest = max(self._newest, hit["sort"][0])
+            full = len(hits) == MOST_HITS
+
+    def _search(self, **query: Any) -> dict[str, Any]:
+        answer = self._client.search(index=self._index, source=False, stored_fields="_none_", **query)
+        found: dict[str, Any] = answer["hits"]
+        return found
+
+
+def sent(prefix: str) -> dict[str, float]:
+    """When each post was produced first, in seconds since 1970, by the time of its record."""
+    consumer = KafkaConsumer(
+        f"{prefix}social_media",
+        bootstrap_servers=settings().kafka_bootstrap_servers,
+        auto_offset_reset="earliest",
+        consumer_timeout_ms=5000,
+    )
+    times: dict[str, float] = {}
+    for record in consumer:
+        times.setdefault(orjson.loads(record.value)["post_id"], record.timestamp / 1000)
+    consumer.close()
+    return times
+
+
+def main(console: Console) -> None:
+    """Measure and print. Needs the running stack. Raises StackError when posts do not arrive."""
+    prefix = f"bench-{uuid.uuid4().hex[:8]}."
+    seconds = WARM_UP_SECONDS + SECONDS
+    try:
+        kafka.create_topics(prefix)
+        elasticsearch.put_templates()
+        jobs.submit("social_posts", prefix=prefix, fresh=True)
+        console.print(f"{RATE} posts/s for {seconds} s …")
+        with Elasticsearch(settings().elasticsearch_hosts, request_timeout=30) as client:
+            watch = Watch(client, f"{prefix}social_posts")
+            sending = producer(prefix, "--rate", str(RATE), "--duration", str(seconds), "--malformed", "0")
+            while sending.poll() is None:
+                watch.look()
+                time.sleep(POLL_SECONDS)
+            end_of(sending, seconds=10)
+            times = sent(prefix)
+            deadline = time.monotonic() + LAST_SECONDS
+            while times.keys() - watch.seen.keys() and time.monotonic() < deadline:
+                watch.look()
+                time.sleep(POLL_SECONDS)
+        unseen = len(times.keys() - watch.seen.keys())
+        if unseen:
+            raise StackError(f"{unseen:,} of {len(times):,} posts were not searchable {LAST_SECONDS} s after the last.")
+        began = min(times.values()) + WARM_UP_SECONDS
+        console.print(_table([watch.seen[post] - when for post, when in times.items() if when >= began]))
+    finally:
+        remove(prefix)
+
+
+def _table(latencies: list[float]) -> Table:
+    table = Table("posts", "p50", "p95", "p99", "longest", title=f"Seconds from produce to searchable, {RATE} posts/s")
+    for column in table.columns:
+        column.justify = "right"
+    percentiles = quantiles(latencies, n=100, method="inclusive")
+    table.add_row(
+        f"{len(latencies):,}", *(f"{percentiles[percent - 1]:.2f}" for percent in (50, 95, 99)), f"{max(latencies):.2f}"
+    )
+    return table
