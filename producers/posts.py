@@ -59,7 +59,7 @@ def generated(options: argparse.Namespace) -> Iterator[SyntheticPost]:
     if past > MOST_PAST.total_seconds():
         raise InputError("The posts would begin more than ten years ago: give a smaller --backfill or --limit.")
     now = datetime.now(UTC)
-    until = time.monotonic() + options.duration if options.duration and not options.rate else None
+    until = None
     for post in synthetic_posts.events(
         seed=options.seed,
         start=now - timedelta(seconds=past),
@@ -80,8 +80,10 @@ def generated(options: argparse.Namespace) -> Iterator[SyntheticPost]:
             ahead = post.time - time.time()
             if ahead > 0:
                 time.sleep(ahead)
-        elif until and time.monotonic() >= until:
-            return
+        elif options.duration:
+            until = until or time.monotonic() + options.duration
+            if time.monotonic() >= until:
+                return
         yield post
 
 

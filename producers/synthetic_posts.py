@@ -524,16 +524,17 @@ def events(
                 due = earliest + draw() * (latest - earliest)
                 heapq.heappush(pending, (due, next(numbers), user, story.corrected(fields), time_ms))
         post = SyntheticPost(told, user.key, orjson.dumps(fields), kind, detail)
-        copies = (post, post._replace(kind="copy", detail=kind)) if draw() < duplicates else (post,)
-        for record in copies:
-            yield record
-            good += 1
-            while broken < int(good * malformed + 1e-9):
-                broken += 1
-                detail, make = next(malformed_kinds)
-                # It has an id of its own: taken for good, it would be a post too many.
-                spoiled = fields | {"post_id": f"malformed-{fields['post_id']}-{broken}"}
-                value = make(spoiled, oversized_bytes, iso(max(future_ms, int(told * 1000)) + 86_400_000))
-                yield SyntheticPost(told, user.key, value, "malformed", detail)
-            if good == limit:
-                return
+        copies = (
+            (post, post._replace(kind="copy", detail=kind)) if draw() < duplicates and good + 1 != limit else (post,)
+        )
+        yield from copies
+        good += len(copies)
+        while broken < int(good * malformed + 1e-9):
+            broken += 1
+            detail, make = next(malformed_kinds)
+            # It has an id of its own: taken for good, it would be a post too many.
+            spoiled = fields | {"post_id": f"malformed-{fields['post_id']}-{broken}"}
+            value = make(spoiled, oversized_bytes, iso(max(future_ms, int(told * 1000)) + 86_400_000))
+            yield SyntheticPost(told, user.key, value, "malformed", detail)
+        if good == limit:
+            return

@@ -8,34 +8,20 @@ import signal
 import subprocess
 import sys
 import time
-import uuid
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from kafka import KafkaConsumer, TopicPartition
 
 from producers import _kafka
 from settings import ROOT, settings
 from stack import kafka
+from tests.producers.conftest import records
 from tests.sse_server import SseServer
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(120)]
-
-
-@pytest.fixture
-def prefix(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Topics of this test's own."""
-    own = f"test-{uuid.uuid4().hex[:8]}."
-    kafka.create_topics(own)
-    monkeypatch.setenv("CROWDPULSE_PREFIX", own)
-    settings.cache_clear()
-    yield own
-    kafka.delete_topics(own)
-    monkeypatch.undo()
-    settings.cache_clear()
 
 
 @pytest.fixture
@@ -60,25 +46,6 @@ def ended(program: subprocess.Popen[str]) -> str:
     _, said = program.communicate(timeout=60)
     assert program.returncode == 0, said
     return said
-
-
-def records(topic: str) -> list[tuple[bytes | None, bytes]]:
-    """Key and value of all that a topic holds now, each partition in its order."""
-    consumer = KafkaConsumer(bootstrap_servers=settings().kafka_bootstrap_servers, max_partition_fetch_bytes=4 << 20)
-    try:
-        partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic)]
-        consumer.assign(partitions)
-        consumer.seek_to_beginning(*partitions)
-        ends = consumer.end_offsets(partitions)
-        found: dict[Any, list[tuple[bytes | None, bytes]]] = defaultdict(list)
-        deadline = time.monotonic() + 30
-        while any(consumer.position(partition) < end for partition, end in ends.items()):
-            assert time.monotonic() < deadline, f"{topic} could not be read within 30 s"
-            for partition, batch in consumer.poll(timeout_ms=500).items():
-                found[partition] += [(record.key, record.value) for record in batch]
-        return [record for partition in partitions for record in found[partition]]
-    finally:
-        consumer.close()
 
 
 def event(number: int, stream: str = "mediawiki.recentchange") -> dict[str, Any]:
