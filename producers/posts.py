@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from producers import synthetic_posts
 from producers._command_line import (
@@ -35,16 +36,23 @@ TOPIC = "social_media"
 MOST_PAST = timedelta(days=3653)
 
 
-def generated(options: argparse.Namespace) -> Iterator[SyntheticPost]:
-    """Posts of the past at once, then each at its time.
+class Span(NamedTuple):
+    """How long ago the first record is told, in seconds; records a second; how many at most."""
 
-    As fast as possible (`--rate 0`) with a limit, they are spread over the past: the last of them is of now. Without
-    one, each is of the moment in which it is made.
+    past: float
+    rate: float
+    limit: int | None
+
+
+def span(options: argparse.Namespace) -> Span:
+    """The posts of a backfill, then live ones.
+
+    As fast as possible (`--rate 0`) with a limit, they are spread over the past: the last of them is of now. Raises
+    InputError for options that do not go together.
     """
     past = options.backfill * 3600
     rate = options.rate or synthetic_posts.NOMINAL_RATE
     limit = options.limit or None
-    clock = None
     if options.rate:
         if options.duration:
             by_duration = max(1, round((past + options.duration) * rate))
@@ -54,17 +62,22 @@ def generated(options: argparse.Namespace) -> Iterator[SyntheticPost]:
         rate = limit / past
     elif past:
         raise InputError("With --rate 0, --backfill needs a --limit: so many posts are spread over these hours.")
-    else:
-        clock = time.time
     if past > MOST_PAST.total_seconds():
         raise InputError("The posts would begin more than ten years ago: give a smaller --backfill or --limit.")
+    if not options.users:
+        raise InputError("--users must be 1 or more: somebody has to post.")
+    return Span(past, rate, limit)
+
+
+def generated(options: argparse.Namespace, span: Span) -> Iterator[SyntheticPost]:
+    """Posts of the past at once, then each at its time; `--rate 0` without a limit: of when each is made."""
     now = datetime.now(UTC)
     until = None
     for post in synthetic_posts.events(
         seed=options.seed,
-        start=now - timedelta(seconds=past),
-        rate=rate,
-        limit=limit,
+        start=now - timedelta(seconds=span.past),
+        rate=span.rate,
+        limit=span.limit,
         users=options.users,
         late=options.late,
         duplicates=options.duplicates,
@@ -74,7 +87,7 @@ def generated(options: argparse.Namespace) -> Iterator[SyntheticPost]:
         abusive=options.abusive,
         oversized_bytes=settings().max_record_bytes,
         now=now,
-        clock=clock,
+        clock=None if options.rate or options.limit else time.time,
     ):
         if options.rate:
             ahead = post.time - time.time()
@@ -176,15 +189,13 @@ def main(arguments: list[str] | None = None) -> int:
     progress = Progress("posts")
     stop_on_signals()
     try:
-        if not options.users:
-            raise InputError("--users must be 1 or more: somebody has to post.")
-        posts = generated(options)
+        chosen = span(options)
         if options.output:
-            write(posts, options.output, progress)
+            write(generated(options, chosen), options.output, progress)
         else:
             sender = Sender(options.kafka_wait_seconds)
             try:
-                send(posts, sender, progress)
+                send(generated(options, chosen), sender, progress)
             finally:
                 sender.close()
                 if sender.too_long:

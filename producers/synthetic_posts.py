@@ -15,7 +15,7 @@ from bisect import bisect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from statistics import NormalDist
 from typing import Any, Literal, NamedTuple
 
@@ -171,6 +171,17 @@ class User:
     verified: bool
 
 
+@cache
+def _usernames() -> dict[str, list[str]]:
+    """Usernames by language, with some twice."""
+    names = {}
+    for language, locale in _FAKER_LOCALES.items():
+        faker = Faker(locale)
+        faker.seed_instance(1)
+        names[language] = [faker.user_name() for _ in range(_FAKER_NAMES)]
+    return names
+
+
 def population(count: int = USERS) -> list[User]:
     """The people, always the same for the same `count`.
 
@@ -182,11 +193,7 @@ def population(count: int = USERS) -> list[User]:
     shares = list(itertools.accumulate(1 / (rank + 4) for rank in range(len(homes))))
     ranks = list(range(count))
     draw.shuffle(ranks)
-    usernames = {}
-    for language, locale in _FAKER_LOCALES.items():
-        faker = Faker(locale)
-        faker.seed_instance(1)
-        usernames[language] = [faker.user_name() for _ in range(_FAKER_NAMES)]
+    usernames = _usernames()
     names = list(TOPICS)
     people = []
     taken: set[str] = set()

@@ -20,6 +20,7 @@ from producers import _post_texts, synthetic_posts
 from producers.synthetic_posts import SURGE_EVERY_SECONDS, SyntheticPost, cities, events, population, surge
 
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
+USERS = 2000
 FAULTS: dict[str, Any] = {"late": 0.02, "duplicates": 0.02, "malformed": 0.02, "odd": 0.02}
 
 
@@ -37,7 +38,7 @@ class Told(NamedTuple):
 @cache
 def told(**options: Any) -> list[Told]:
     """10,000 records as they come, with those faults that `options` ask for; malformed ones left out."""
-    made = events(**{"start": START, "limit": 10_000, "odd": 0.0, **options})
+    made = events(**{"start": START, "limit": 10_000, "users": USERS, "odd": 0.0, **options})
     return [Told(event, json.loads(event.value)) for event in made if event.kind != "malformed"]
 
 
@@ -54,10 +55,10 @@ def share_of(name: str, value: object, of: list[dict[str, Any]]) -> float:
 
 
 def test_the_same_arguments_give_the_same_bytes() -> None:
-    first = list(events(start=START, limit=2000, **FAULTS))
+    first = list(events(start=START, limit=1000, **FAULTS))
 
-    assert first == list(events(start=START, limit=2000, **FAULTS))
-    assert first != list(events(start=START, limit=2000, seed=2, **FAULTS))
+    assert first == list(events(start=START, limit=1000, **FAULTS))
+    assert first != list(events(start=START, limit=1000, seed=2, **FAULTS))
 
 
 def test_another_seed_or_start_has_other_posts_by_the_same_people() -> None:
@@ -166,9 +167,10 @@ def test_a_city_posts_in_its_evening_and_sleeps_in_its_night(city: str, evening:
     assert awake > 4 * asleep
 
 
-def strongest_surge() -> synthetic_posts.Surge:
+def strongest_surge(*moods: str) -> synthetic_posts.Surge:
     first = int(START.timestamp() // SURGE_EVERY_SECONDS)
-    return max((surge(1, number, cities()) for number in range(first, first + 100)), key=lambda each: each.peak)
+    found = [surge(1, number, cities()) for number in range(first, first + 100)]
+    return max((each for each in found if not moods or each.mood in moods), key=lambda each: each.peak)
 
 
 def test_a_surge_builds_and_fades() -> None:
@@ -274,7 +276,10 @@ def test_records_are_told_in_order_at_the_rate(rate: float) -> None:
 
 def test_a_clock_says_when_records_are_told() -> None:
     ticks = iter(range(1_800_000_000, 1_900_000_000))
-    times = [event.time for event in events(start=START, limit=100, corrections=0.0, clock=lambda: float(next(ticks)))]
+    times = [
+        event.time
+        for event in events(start=START, users=USERS, limit=100, corrections=0.0, clock=lambda: float(next(ticks)))
+    ]
 
     assert times == [1_800_000_000.0 + number for number in range(100)]
 
@@ -289,7 +294,7 @@ def test_late_posts_are_30_to_90_minutes_late() -> None:
 
 
 def test_a_copy_follows_directly_after_its_original() -> None:
-    everything = list(events(start=START, limit=5000, late=0.05, odd=0.05, duplicates=0.1, malformed=0.01))
+    everything = list(events(start=START, users=USERS, limit=5000, late=0.05, odd=0.05, duplicates=0.1, malformed=0.01))
     copies = 0
     for before, event in pairwise(everything):
         if event.kind == "copy":
@@ -302,7 +307,9 @@ def test_a_copy_follows_directly_after_its_original() -> None:
 
 
 def test_a_limit_counts_all_but_malformed_records() -> None:
-    kinds = Counter(event.kind for event in events(start=START, limit=5000, oversized_bytes=10_000, **FAULTS))
+    kinds = Counter(
+        event.kind for event in events(start=START, users=USERS, limit=5000, oversized_bytes=10_000, **FAULTS)
+    )
 
     assert kinds.pop("malformed") == 100
     assert sum(kinds.values()) == 5000
@@ -342,7 +349,9 @@ MALFORMED: dict[str, Callable[[bytes], bool]] = {
 
 
 def test_each_kind_of_malformed_record_is_what_its_name_says_and_breaks_one_rule() -> None:
-    everything = list(events(start=START, limit=1000, malformed=0.104, odd=0.0, oversized_bytes=10_000, now=NOW))
+    everything = list(
+        events(start=START, users=USERS, limit=1000, malformed=0.104, odd=0.0, oversized_bytes=10_000, now=NOW)
+    )
     malformed = [event for event in everything if event.kind == "malformed"]
     good = {json.loads(event.value)["post_id"] for event in everything if event.kind != "malformed"}
 
@@ -377,7 +386,7 @@ def holds_safely(holds: Callable[[bytes], bool], value: bytes) -> bool:
 
 
 def test_without_a_now_the_future_is_a_day_after_the_telling() -> None:
-    future = [event for event in events(start=START, limit=150, malformed=0.1) if event.detail == "future"]
+    future = [event for event in events(start=START, users=USERS, limit=150, malformed=0.1) if event.detail == "future"]
 
     assert future
     for event in future:
@@ -408,7 +417,7 @@ def test_odd_posts_come_in_turn_and_are_odd_in_one_way_only() -> None:
 
 def test_texts_are_many_and_name_their_hashtags_and_people() -> None:
     texts = {fields["text"] for fields in posts()}
-    names = {user.username for user in population()}
+    names = {user.username for user in population(USERS)}
 
     assert len(texts) > 0.85 * len(posts())
     for fields in posts():
@@ -479,6 +488,16 @@ def test_the_share_of_abusive_texts_is_as_asked_for(abusive: float) -> None:
 
     assert abusive * 0.85 <= len(found) / len(made) <= min(abusive * 2, 1)
     assert {(fields["sentiment"], fields["language"]) for fields in found} <= {("negative", "en")}
+
+
+def test_a_surge_of_bad_mood_has_more_abuse() -> None:
+    one = strongest_surge("negative")
+    made = posts(start=datetime.fromtimestamp(one.start + one.rise, UTC), rate=1000.0, abusive=0.1)
+    surging = [is_abusive(fields["text"]) for fields in made if one.hashtag in fields["hashtags"]]
+    others = [is_abusive(fields["text"]) for fields in made if one.hashtag not in fields["hashtags"]]
+
+    assert mean(surging) == pytest.approx(0.4, abs=0.05)
+    assert mean(others) == pytest.approx(0.1, abs=0.05)
 
 
 def test_cities_are_on_the_earth_and_have_a_language() -> None:
