@@ -11,6 +11,8 @@ from pyflink.table import Table
 
 from jobs._tables import sql
 
+RECORD = "record_topic, record_partition, record_offset, record_time, record_key, record_value"
+
 
 def unusable(records: Table, job: str) -> Table:
     """Records with a problem, as rows of `dead_letters`."""
@@ -34,8 +36,28 @@ def unusable(records: Table, job: str) -> Table:
     )
 
 
-def too_late(records: Table, job: str, minutes: int) -> Table:
-    """Good records that came after their tumbling window of this many minutes had closed, as rows of `late_events`."""
+def with_newest(records: Table) -> Table:
+    """Good records, each with the newest event time of its partition up to it (`newest_time`).
+
+    A watermark would do but for two things: after a restore it begins anew, while the windows know their old one and
+    drop what is late by it without a word; and it hangs on how fast each partition is read. This is restored, and the
+    same in every replay.
+    """
+    return sql(
+        """
+        SELECT
+            *,
+            MAX(CAST(event_time AS TIMESTAMP_LTZ(3))) OVER (
+                PARTITION BY record_partition ORDER BY read_time ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+            ) AS newest_time
+        FROM (SELECT *, PROCTIME() AS read_time FROM {records})
+        """,
+        records=records,
+    )
+
+
+def too_late(records: Table, job: str, minutes: int, out_of_order_seconds: int) -> Table:
+    """Rows of `late_events`: records `with_newest` that came after their tumbling window of so many minutes."""
     return sql(
         f"""
         SELECT
@@ -46,23 +68,30 @@ def too_late(records: Table, job: str, minutes: int) -> Table:
             record_key,
             record_value,
             CAST(event_time AS TIMESTAMP_LTZ(3)) AS event_time,
-            CURRENT_WATERMARK(event_time) AS `watermark`,
+            {_closed_up_to(out_of_order_seconds)} AS `watermark`,
             '{job}' AS job
         FROM {{records}}
-        WHERE problem IS NULL AND NOT ({on_time(minutes)})
+        WHERE NOT ({on_time(minutes, out_of_order_seconds)})
         """,
         records=records,
     )
 
 
-def on_time(minutes: int) -> str:
+def on_time(minutes: int, out_of_order_seconds: int) -> str:
     """SQL: the tumbling window of this many minutes (a divisor of 60) that holds `event_time` is still open.
 
-    A window closes when the watermark reaches its last millisecond. The operator that decides this here stands before
-    the window's own and its watermark is never behind, so what passes is never dropped there without a word.
+    It closes when the newest event of the record's own partition is `out_of_order_seconds` past its end, or when the
+    watermark is past it, which comes first only for a partition that was idle. Flink's own windows close by the
+    watermark, which follows the slowest partition: so what passes here is never dropped there without a word.
     """
     window_end = (
         f"FLOOR(event_time TO HOUR) + INTERVAL '{minutes}' MINUTE * (EXTRACT(MINUTE FROM event_time) / {minutes} + 1)"
     )
-    watermark = "CURRENT_WATERMARK(event_time)"
-    return f"{watermark} IS NULL OR {window_end} > {watermark} + INTERVAL '0.001' SECOND"
+    # A window closes when time reaches its last millisecond.
+    return f"{window_end} > {_closed_up_to(out_of_order_seconds)} + INTERVAL '0.001' SECOND"
+
+
+def _closed_up_to(out_of_order_seconds: int) -> str:
+    """SQL: the time up to which windows are closed for a record."""
+    own = f"newest_time - INTERVAL '{out_of_order_seconds}' SECOND"
+    return f"GREATEST({own}, COALESCE(CURRENT_WATERMARK(event_time), {own}))"

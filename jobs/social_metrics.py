@@ -12,9 +12,8 @@ import csv
 from importlib import resources
 
 from pyflink.table import Table
-from pyflink.table.expressions import col
 
-from jobs._kept import on_time, too_late, unusable
+from jobs._kept import RECORD, on_time, too_late, unusable, with_newest
 from jobs._tables import insert, sql, table_environment
 from settings import settings
 
@@ -26,46 +25,62 @@ MINUTES_OF_A_BAND = 10
 OF_AN_HOUR = "posts, reach, engagements, engagement_rate, toxic_posts, toxic_share"
 
 
-def posts_by_minute(records: Table) -> Table:
-    """Good posts in time for their minute, each once, in its latest version; their time is then `minute_time`."""
-    posts = sql(
-        f"""
-        SELECT
-            event_time,
-            CAST(posted_at AS TIMESTAMP(3)) AS posted_at,
-            post_id, user_id, username, platform, hashtags, location, stated_sentiment, sentiment,
-            COALESCE(topic, 'unknown') AS topic,
-            COALESCE(content_type, 'unknown') AS content_type,
-            COALESCE(post_type, 'unknown') AS post_type,
-            COALESCE(likes, 0) AS likes,
-            COALESCE(shares, 0) AS shares,
-            COALESCE(comments, 0) AS comments,
-            COALESCE(`views`, 0) AS `views`,
-            COALESCE(likes, 0) + COALESCE(shares, 0) + COALESCE(comments, 0) AS engagements,
-            engagement_rate, followers, is_verified, is_influencer, is_viral, is_toxic,
-            cyberbullying <> 'not_cyberbullying' AS is_bullying
-        FROM {{records}}
-        WHERE problem IS NULL AND ({on_time(minutes=1)})
-        """,
-        records=records,
+# What the figures are made of.
+COUNTED = """
+    post_id, posted_at, user_id, username, followers, is_verified, is_influencer, platform, topic, content_type, post_type,
+    hashtags, location, stated_sentiment, sentiment, likes, shares, comments, `views`, engagements, engagement_rate,
+    is_viral, is_toxic, is_bullying
+"""
+
+
+def timed_posts(records: Table) -> Table:
+    """What the windows count of each good post, and what `late_events` keeps of it, with what tells if it is late."""
+    return with_newest(
+        sql(
+            f"""
+            SELECT
+                event_time,
+                CAST(posted_at AS TIMESTAMP(3)) AS posted_at,
+                post_id, user_id, username, platform, hashtags, location, stated_sentiment, sentiment,
+                COALESCE(topic, 'unknown') AS topic,
+                COALESCE(content_type, 'unknown') AS content_type,
+                COALESCE(post_type, 'unknown') AS post_type,
+                COALESCE(likes, 0) AS likes,
+                COALESCE(shares, 0) AS shares,
+                COALESCE(comments, 0) AS comments,
+                COALESCE(`views`, 0) AS `views`,
+                COALESCE(likes, 0) + COALESCE(shares, 0) + COALESCE(comments, 0) AS engagements,
+                engagement_rate, followers, is_verified, is_influencer, is_viral, is_toxic,
+                cyberbullying <> 'not_cyberbullying' AS is_bullying,
+                {RECORD}
+            FROM {{records}}
+            WHERE problem IS NULL
+            """,
+            records=records,
+        )
     )
-    latest = sql(
-        """
-        SELECT *, window_time AS minute_time
+
+
+def posts_by_minute(posts: Table, out_of_order_seconds: int) -> Table:
+    """Posts that are in time, each once a minute, in its latest version; from here on `minute_time` is their time."""
+    posts = sql(
+        f"SELECT event_time, {COUNTED} FROM {{posts}} WHERE {on_time(1, out_of_order_seconds)}",
+        posts=posts,
+    )
+    return sql(
+        f"""
+        SELECT {COUNTED}, window_time AS minute_time
         FROM (
             SELECT
                 *,
                 ROW_NUMBER() OVER (
                     PARTITION BY window_start, window_end, post_id ORDER BY event_time DESC
                 ) AS version_number
-            FROM TABLE(TUMBLE(TABLE {posts}, DESCRIPTOR(event_time), INTERVAL '1' MINUTE))
+            FROM TABLE(TUMBLE(TABLE {{posts}}, DESCRIPTOR(event_time), INTERVAL '1' MINUTE))
         )
         WHERE version_number = 1
         """,
         posts=posts,
-    )
-    return latest.drop_columns(
-        *[col(name) for name in ("window_start", "window_end", "window_time", "event_time", "version_number")]
     )
 
 
@@ -387,7 +402,9 @@ def social_agreement(posts: Table) -> Table:
 
 def outputs(records: Table) -> dict[str, Table]:
     """What the job writes: for each sink its rows."""
-    posts = posts_by_minute(records)
+    out_of_order_seconds = settings().social_out_of_order_seconds
+    timed = timed_posts(records)
+    posts = posts_by_minute(timed, out_of_order_seconds)
     users = users_by_hour(posts)
     return {
         "social_metrics": social_metrics(posts),
@@ -397,7 +414,7 @@ def outputs(records: Table) -> dict[str, Table]:
         "social_influencers": social_influencers(users),
         "social_alerts": social_alerts(posts, settings().alert_minutes, settings().alert_width),
         "social_agreement": social_agreement(posts),
-        "late_events": too_late(records, JOB, minutes=1),
+        "late_events": too_late(timed, JOB, 1, out_of_order_seconds),
         "dead_letters": unusable(records, JOB),
     }
 

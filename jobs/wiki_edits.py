@@ -14,7 +14,7 @@ from __future__ import annotations
 from pyflink.table import Table
 from pyflink.table.expressions import col
 
-from jobs._kept import on_time, too_late, unusable
+from jobs._kept import RECORD, on_time, too_late, unusable, with_newest
 from jobs._tables import insert, sql, table_environment
 from settings import settings
 
@@ -109,8 +109,26 @@ def wiki_edits(changes: Table) -> Table:
     )
 
 
-def once_per_minute(changes: Table) -> Table:
-    """Events in windows of a minute, each once: a copy has the same time and so falls into the same window."""
+def timed_events(changes: Table) -> Table:
+    """What the windows count of each change, and what `late_events` keeps of it, with what tells whether it is late."""
+    return with_newest(
+        sql(
+            f"""
+            SELECT
+                event_time, wiki, meta.domain AS domain, `type`, is_edit, is_bot, `user` AS user_name, title,
+                `length`.`new` - bytes_before AS bytes_changed,
+                CASE WHEN is_edit THEN revision.`new` END AS revision_id,
+                CASE WHEN NOT is_edit THEN meta.id END AS event_id,
+                {RECORD}
+            FROM {{changes}}
+            """,
+            changes=changes,
+        )
+    )
+
+
+def once_per_minute(events: Table, out_of_order_seconds: int) -> Table:
+    """Events that are in time in windows of a minute, each once: a copy has the same time and so the same window."""
     return sql(
         """
         SELECT *
@@ -127,14 +145,12 @@ def once_per_minute(changes: Table) -> Table:
         events=sql(
             f"""
             SELECT
-                event_time, wiki, meta.domain AS domain, `type`, is_edit, is_bot, `user` AS user_name, title,
-                `length`.`new` - bytes_before AS bytes_changed,
-                CASE WHEN is_edit THEN revision.`new` END AS revision_id,
-                CASE WHEN NOT is_edit THEN meta.id END AS event_id
-            FROM {{changes}}
-            WHERE {on_time(minutes=1)}
+                event_time, wiki, domain, `type`, is_edit, is_bot, user_name, title, bytes_changed, revision_id,
+                event_id
+            FROM {{events}}
+            WHERE {on_time(1, out_of_order_seconds)}
             """,
-            changes=changes,
+            events=events,
         ),
     )
 
@@ -221,13 +237,15 @@ def wiki_bots(events: Table) -> Table:
 
 def outputs(records: Table, languages: str = "") -> dict[str, Table]:
     """What the job writes: for each sink its rows."""
+    out_of_order_seconds = settings().wiki_out_of_order_seconds
     changes = usable_changes(records, languages)
-    events = once_per_minute(changes)
+    timed = timed_events(changes)
+    events = once_per_minute(timed, out_of_order_seconds)
     return {
         "wiki_edits": wiki_edits(changes),
         "wiki_activity": wiki_activity(events),
         "wiki_bots": wiki_bots(events),
-        "late_events": too_late(changes, JOB, minutes=1),
+        "late_events": too_late(timed, JOB, 1, out_of_order_seconds),
         "dead_letters": unusable(records, JOB),
     }
 

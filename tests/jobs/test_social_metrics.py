@@ -22,6 +22,7 @@ from jobs.social_metrics import (
     social_influencers,
     social_locations,
     social_metrics,
+    timed_posts,
     users_by_hour,
 )
 from tests.conftest import Row, at
@@ -47,11 +48,15 @@ def scored(seconds: float = 0, **fields: Any) -> Row:
     } | fields  # fmt: skip
 
 
+def in_minutes(records: Table) -> Table:
+    return posts_by_minute(timed_posts(records), out_of_order_seconds=20)
+
+
 UNSCORED = dict.fromkeys(("sentiment", "sentiment_mean", "toxicity", "is_toxic", "cyberbullying", "bullying"))
 
 
 def test_a_minute_counts_each_post_once_in_its_latest_version(given: Given, rows: Rows) -> None:
-    posts = posts_by_minute(
+    posts = in_minutes(
         given(
             "scored_posts",
             scored(1, post_id="p", likes=6),
@@ -92,12 +97,14 @@ def test_a_post_too_late_is_kept_and_a_correction_in_time_is_not_late(given: Giv
         scored(60),
     )
 
-    assert [row["offset"] for row in rows(too_late(records, "j", minutes=1))] == [77]
+    assert [row["offset"] for row in rows(too_late(timed_posts(records), "j", minutes=1, out_of_order_seconds=20))] == [
+        77
+    ]
 
 
 def test_hashtags_are_ranked_with_their_trend(given: Given, rows: Rows) -> None:
     crowd = [scored(330, hashtags=[f"h{number:02}"]) for number in range(60)]
-    posts = posts_by_minute(
+    posts = in_minutes(
         given(
             "scored_posts",
             scored(10, hashtags=["moon"]), scored(20, hashtags=["moon", "sun"]), scored(30, hashtags=["moon"]),
@@ -124,7 +131,7 @@ def test_hashtags_are_ranked_with_their_trend(given: Given, rows: Rows) -> None:
 
 
 def test_locations_have_coordinates_where_they_are_known(given: Given, rows: Rows) -> None:
-    posts = posts_by_minute(
+    posts = in_minutes(
         given(
             "scored_posts",
             scored(0, likes=1), scored(2, location="Atlantis"), scored(3, location=None),
@@ -154,7 +161,7 @@ def test_locations_have_coordinates_where_they_are_known(given: Given, rows: Row
 
 
 def test_a_user_has_an_hour_and_the_profile_of_the_latest_post(given: Given, rows: Rows) -> None:
-    posts = posts_by_minute(
+    posts = in_minutes(
         given(
             "scored_posts",
             scored(10, username="old", followers=1),
@@ -211,7 +218,7 @@ ALERTS: dict[str, tuple[list[int], list[int], list[tuple[str, str, float, float,
 @pytest.mark.parametrize("case", ALERTS)
 def test_an_alert_is_what_leaves_its_band(given: Given, rows: Rows, case: str) -> None:
     posts, toxic, expected = ALERTS[case]
-    records = posts_by_minute(given("scored_posts", *minutes_of(posts, toxic, "Facebook")))
+    records = in_minutes(given("scored_posts", *minutes_of(posts, toxic, "Facebook")))
     last = at(60 * (len(posts) - 1))
 
     found = [row for row in rows(social_alerts(records, minutes=30, width=4)) if row["window_start"] == last]
@@ -230,13 +237,13 @@ def test_topics_have_bands_of_their_own(given: Given, rows: Rows) -> None:
     steady = [scored(60 * minute + second, topic="art") for minute in range(12) for second in range(4)]
     surge = [scored(60 * 12 + second, topic="art") for second in range(20)]
 
-    found = rows(social_alerts(posts_by_minute(given("scored_posts", *steady, *surge)), minutes=30, width=4))
+    found = rows(social_alerts(in_minutes(given("scored_posts", *steady, *surge)), minutes=30, width=4))
 
     assert {(row["dimension"], row["name"]) for row in found} == {("topic", "art"), ("platform", "Twitter")}
 
 
 def test_what_was_stated_is_held_against_what_was_found(given: Given, rows: Rows) -> None:
-    posts = posts_by_minute(
+    posts = in_minutes(
         given(
             "scored_posts",
             scored(1), scored(2), scored(3, sentiment="negative"), scored(4, stated_sentiment=None),
@@ -264,5 +271,5 @@ def test_no_text_is_scored_and_every_state_is_a_windows(given: Given, plan: Call
     assert "PythonCalc" not in found
     assert set(re.findall(r"\b(\w*(?:Aggregate|Deduplicate|Join|Rank|Limit)\w*)\(", found)) == {
         "LocalWindowAggregate", "GlobalWindowAggregate", "WindowDeduplicate", "WindowRank", "WindowJoin",
-        "OverAggregate",  # of the last minutes of each platform and topic
+        "OverAggregate",  # the newest time of each partition; the last minutes of each platform and topic
     }  # fmt: skip

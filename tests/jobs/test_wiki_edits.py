@@ -10,7 +10,7 @@ from typing import Any
 from pyflink.table import Table
 
 from jobs._kept import too_late, unusable
-from jobs.wiki_edits import once_per_minute, outputs, usable_changes, wiki_activity, wiki_bots, wiki_edits
+from jobs.wiki_edits import once_per_minute, outputs, timed_events, usable_changes, wiki_activity, wiki_bots, wiki_edits
 from tests.conftest import Row, at
 
 Given = Callable[..., Table]
@@ -36,6 +36,14 @@ def change(seconds: float = 0, **fields: Any) -> Row:
         else:
             row[outer] = value
     return row
+
+
+def minutes(changes: Table) -> Table:
+    return once_per_minute(timed_events(changes), out_of_order_seconds=10)
+
+
+def late_of(changes: Table) -> Table:
+    return too_late(timed_events(changes), "wiki_edits", minutes=1, out_of_order_seconds=10)
 
 
 LANGUAGES_AND_COUNTRIES = {
@@ -140,7 +148,7 @@ def test_a_minute_is_counted_per_wiki_and_by_bots_or_people(given: Given, rows: 
         )
     )
 
-    found = {(r["wiki"], r["is_bot"], r["window_start"]): r for r in rows(wiki_activity(once_per_minute(changes)))}
+    found = {(r["wiki"], r["is_bot"], r["window_start"]): r for r in rows(wiki_activity(minutes(changes)))}
 
     assert set(found) == {
         ("enwiki", False, at(0)), ("enwiki", True, at(0)), ("dewiki", False, at(0)), ("enwiki", False, at(60)),
@@ -159,7 +167,7 @@ def test_an_event_told_twice_counts_once(given: Given, rows: Rows) -> None:
     same_number_elsewhere = change(3, revision__new=7, wiki="dewiki")
     changes = usable_changes(given("wiki_recentchange", edit, log, edit, other_id, log, same_number_elsewhere))
 
-    found = {row["wiki"]: row for row in rows(wiki_activity(once_per_minute(changes)))}
+    found = {row["wiki"]: row for row in rows(wiki_activity(minutes(changes)))}
 
     assert (found["enwiki"]["edits"], found["enwiki"]["log_actions"], found["enwiki"]["bytes_added"]) == (1, 1, 10)
     assert found["dewiki"]["edits"] == 1
@@ -178,7 +186,7 @@ def test_a_bots_share_is_of_all_edits_of_its_ten_minutes(given: Given, rows: Row
         )
     )
 
-    found = sorted(rows(wiki_bots(once_per_minute(changes))), key=lambda row: row["window_start"])
+    found = sorted(rows(wiki_bots(minutes(changes))), key=lambda row: row["window_start"])
 
     assert found[0] == {
         "user_name": "Robot", "window_start": at(0), "window_end": at(600), "edits": 3, "pages": 2, "wikis": 2,
@@ -201,9 +209,9 @@ def test_what_is_too_late_for_its_minute_is_kept_and_counted_in_no_window(given:
         )
     )
 
-    late = rows(too_late(changes, "wiki_edits", minutes=1))
-    activity = rows(wiki_activity(once_per_minute(changes)))
-    (bot,) = rows(wiki_bots(once_per_minute(changes)))
+    late = rows(late_of(changes))
+    activity = rows(wiki_activity(minutes(changes)))
+    (bot,) = rows(wiki_bots(minutes(changes)))
 
     assert [(row["event_time"], row["watermark"]) for row in late] == [(at(20), at(59.999))]
     assert late[0] | {"topic": "wiki_recentchange", "job": "wiki_edits", "record_value": b"{}"} == late[0]
@@ -239,7 +247,7 @@ def test_bad_times_do_not_move_the_watermark(given: Given, rows: Rows) -> None:
     unreadable = {"error": "not_json", "record_time": at(9000)}
     changes = usable_changes(given("wiki_recentchange", change(0), ahead, unreadable, change(1)))
 
-    assert rows(too_late(changes, "wiki_edits", minutes=1)) == []
+    assert rows(late_of(changes)) == []
 
 
 def test_a_language_filter_keeps_these_languages_only(given: Given, rows: Rows) -> None:
@@ -259,9 +267,9 @@ def test_the_columns_of_each_output_are_the_sinks(given: Given, fits_sink: Calla
     changes = usable_changes(records)
 
     assert fits_sink("wiki_edits", wiki_edits(changes))
-    assert fits_sink("wiki_activity", wiki_activity(once_per_minute(changes)))
-    assert fits_sink("wiki_bots", wiki_bots(once_per_minute(changes)))
-    assert fits_sink("late_events", too_late(changes, "wiki_edits", minutes=1))
+    assert fits_sink("wiki_activity", wiki_activity(minutes(changes)))
+    assert fits_sink("wiki_bots", wiki_bots(minutes(changes)))
+    assert fits_sink("late_events", late_of(changes))
     assert fits_sink("dead_letters", unusable(records, "wiki_edits"))
 
 
@@ -272,4 +280,7 @@ def test_in_one_job_all_counts_are_of_windows_whose_state_ends(
         re.findall(r"\b(\w*(?:Aggregate|Deduplicate|Join|Rank)\w*)\(", plan(outputs(given("wiki_recentchange"))))
     )
 
-    assert operators == {"LocalWindowAggregate", "GlobalWindowAggregate", "WindowDeduplicate", "WindowJoin"}
+    assert operators == {
+        "LocalWindowAggregate", "GlobalWindowAggregate", "WindowDeduplicate", "WindowJoin",
+        "OverAggregate",  # the newest time of each partition
+    }  # fmt: skip
