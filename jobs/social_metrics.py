@@ -28,8 +28,8 @@ OF_AN_HOUR = "posts, reach, engagements, engagement_rate, toxic_posts, toxic_sha
 # What the figures are made of.
 COUNTED = """
     post_id, posted_at, user_id, username, followers, is_verified, is_influencer, platform, topic, content_type,
-    post_type, hashtags, location, stated_sentiment, sentiment, likes, shares, comments, `views`, engagements, engagement_rate,
-    is_viral, is_toxic, is_bullying
+    post_type, hashtags, location, stated_sentiment, sentiment, likes, shares, comments, `views`, engagements,
+    engagement_rate, is_viral, is_toxic, is_bullying
 """
 
 
