@@ -34,7 +34,7 @@ VALUES = {
     "content_type": ("educational", "entertainment", "news", "promotional", "personal", "humor", "opinion"),
     "sentiment": ("positive", "neutral", "negative"),
 }
-COUNTS = ("likes", "shares", "comments", "views")
+COUNTS = ("likes", "shares", "comments", "views", "followers")
 SCORES = {
     "sentiment": "sentiment_label", "sentiment_mean": "sentiment_mean", "toxicity": "toxicity_toxic",
     "cyberbullying": "cyberbullying_label", "cyberbullying_score": "cyberbullying_score",
@@ -96,10 +96,8 @@ def checked(record: Mapping[str, Any]) -> Document:
         fits = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
         if field in VALUES:
             fits = fits and value in VALUES[field]
-        if field in (*COUNTS, "followers"):
-            fits = fits and value >= 0
-        if field == "views":
-            fits = fits and value >= (fields["likes"] or 0)
+        if field in COUNTS:
+            fits = fits and isinstance(value, int) and value >= ((fields["likes"] or 0) if field == "views" else 0)
         if value is not None and not fits:
             odd.append(field)
         fields[field] = value if fits else None
@@ -109,7 +107,7 @@ def checked(record: Mapping[str, Any]) -> Document:
 def versions(values: Iterable[bytes]) -> pd.DataFrame:
     """The usable records, each a row with the columns of `social_posts`, scored; `posted_at` is a time."""
     frame = pd.DataFrame([checked(json.loads(value)) for value in values]).astype(
-        dict.fromkeys((*COUNTS, "followers"), "Int64") | {"is_verified": "boolean"}
+        dict.fromkeys(COUNTS, "Int64") | {"is_verified": "boolean"}
     )
     frame = frame.rename(columns={"sentiment": "stated_sentiment", "language": "stated_language"})
     frame["posted_at"] = pd.to_datetime(frame.pop("timestamp"), utc=True, format="ISO8601")
@@ -161,7 +159,10 @@ def posts_by_minute(on_time: pd.DataFrame) -> pd.DataFrame:
     """Each post once, in the latest version of its minute; what is unknown is 0 or 'unknown'."""
     posts = on_time.assign(minute=on_time["posted_at"].dt.floor("min"))
     posts = posts.drop_duplicates(["minute", "post_id"], keep="last")
-    posts = posts.fillna(dict.fromkeys(COUNTS, 0) | dict.fromkeys(("topic", "content_type", "post_type"), "unknown"))
+    posts = posts.fillna(
+        dict.fromkeys(("likes", "shares", "comments", "views"), 0)
+        | dict.fromkeys(("topic", "content_type", "post_type"), "unknown")
+    )
     posts["engagements"] = posts["likes"] + posts["shares"] + posts["comments"]
     posts["is_bullying"] = posts["cyberbullying"].notna() & (posts["cyberbullying"] != "not_cyberbullying")
     return posts
