@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from typing import ClassVar
 import pytest
 import yaml
 
+from jobs._tables import ddl, declared_tables
 from settings import settings
 from stack import elasticsearch, flink, java, kafka, maven, ports
 from stack.errors import StackError
@@ -106,6 +108,17 @@ def test_index_templates_are_json_with_the_three_patterns() -> None:
     for file in elasticsearch.TEMPLATES.glob("[a-z]*.json"):
         body = json.loads(file.read_text())
         assert body["index_patterns"] == [file.stem, f"{file.stem}-*", f"*.{file.stem}"], file.name
+
+
+def test_each_index_takes_just_the_columns_of_its_table() -> None:
+    tables = {name: text for name in declared_tables() if "'connector' = 'elasticsearch'" in (text := ddl(name))}
+    for name, text in tables.items():
+        columns, options = text.split(") WITH (")
+        (index,) = re.findall(r"'index' = '(\w+)'", options)
+        mapping = json.loads((elasticsearch.TEMPLATES / f"{index}.json").read_text())["template"]["mappings"]
+        assert mapping["dynamic"] == "strict", name
+        assert set(mapping["properties"]) == set(re.findall(r"^    `?([a-z]\w*)`? [A-Z]", columns, re.MULTILINE)), name
+    assert len(tables) >= 10
 
 
 def test_data_of_a_later_elasticsearch_is_not_opened(own_place: Path) -> None:
