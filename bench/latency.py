@@ -15,12 +15,12 @@ from statistics import quantiles
 from typing import Any
 
 import orjson
-from elasticsearch import Elasticsearch, NotFoundError
+from elasticsearch import ApiError, Elasticsearch
 from kafka import KafkaConsumer
 from rich.console import Console
 from rich.table import Table
 
-from bench.social_posts import end_of, producer, remove
+from bench.social_posts import producer, remove
 from settings import settings
 from stack import elasticsearch, jobs, kafka
 from stack.errors import StackError
@@ -48,7 +48,7 @@ class Watch:
         """One search, and another where there is something new."""
         try:
             found = self._search(size=1, sort=[{"_seq_no": "desc"}], track_total_hits=True)
-        except NotFoundError:  # nothing was written yet
+        except ApiError:  # the index is not there yet or is being made
             return
         state = found["total"]["value"], [hit["sort"] for hit in found["hits"]]
         if state == self._state:
@@ -101,11 +101,11 @@ def main(console: Console) -> None:
         console.print(f"{RATE} posts/s for {seconds} s …")
         with Elasticsearch(settings().elasticsearch_hosts, request_timeout=30) as client:
             watch = Watch(client, f"{prefix}social_posts")
-            sending = producer(prefix, "--rate", str(RATE), "--duration", str(seconds), "--malformed", "0")
-            while sending.poll() is None:
-                watch.look()
-                time.sleep(POLL_SECONDS)
-            end_of(sending, seconds=10)
+            options = ("--rate", str(RATE), "--duration", str(seconds), "--malformed", "0")
+            with producer(prefix, *options) as sending:
+                while sending.poll() is None:
+                    watch.look()
+                    time.sleep(POLL_SECONDS)
             times = sent(prefix)
             deadline = time.monotonic() + LAST_SECONDS
             while times.keys() - watch.seen.keys() and time.monotonic() < deadline:
@@ -121,11 +121,12 @@ def main(console: Console) -> None:
 
 
 def _table(latencies: list[float]) -> Table:
-    table = Table("posts", "p50", "p95", "p99", "longest", title=f"Seconds from produce to searchable, {RATE} posts/s")
+    table = Table(
+        "posts/s", "posts", "p50 (s)", "p95 (s)", "p99 (s)", "longest (s)", title="From produce to searchable"
+    )  # fmt: skip
     for column in table.columns:
         column.justify = "right"
     percentiles = quantiles(latencies, n=100, method="inclusive")
-    table.add_row(
-        f"{len(latencies):,}", *(f"{percentiles[percent - 1]:.2f}" for percent in (50, 95, 99)), f"{max(latencies):.2f}"
-    )
+    found = [*(percentiles[percent - 1] for percent in (50, 95, 99)), max(latencies)]
+    table.add_row(f"{RATE}", f"{len(latencies):,}", *(f"{seconds:.2f}" for seconds in found))
     return table

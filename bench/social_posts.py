@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from statistics import median
 
-from elasticsearch import Elasticsearch
+from elasticsearch import ApiError, Elasticsearch
 from rich.console import Console
 from rich.table import Table
 
@@ -38,15 +38,20 @@ JOBS = ("social_posts", "social_metrics")
 PRODUCER, IN_TURN, STREAMING, PLAIN = "producer", "one after the other", "streaming", "plain consumer (reference)"
 # Windows come with the transactions of a checkpoint, every 10 s.
 QUIET_SECONDS = 25
+PRODUCER_SECONDS = 600
 STREAMING_SECONDS = 600
 TRAINING = ROOT / ".venv-training" / "bin" / "python"
 
 Round = dict[str, Measured]
 
 
-def producer(prefix: str, *options: str) -> subprocess.Popen[str]:
-    """python -m producers.posts with these options, started."""
-    return subprocess.Popen(
+@contextmanager
+def producer(prefix: str, *options: str) -> Iterator[subprocess.Popen[str]]:
+    """python -m producers.posts with these options, in the background; at the end it is waited for.
+
+    Raises StackError with what it said when it failed, or when it does not end.
+    """
+    process = subprocess.Popen(
         [sys.executable, "-m", "producers.posts", *options],
         cwd=ROOT,
         env={**os.environ, "CROWDPULSE_PREFIX": prefix},
@@ -54,15 +59,14 @@ def producer(prefix: str, *options: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
     )
-
-
-def end_of(process: subprocess.Popen[str], seconds: float) -> None:
-    """Wait for a producer's end. Raises StackError with what it said when it failed or takes longer."""
     try:
-        _, said = process.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired:
+        yield process
+        _, said = process.communicate(timeout=PRODUCER_SECONDS)
+    except subprocess.TimeoutExpired as error:
+        raise StackError(f"The producer of posts still runs after {PRODUCER_SECONDS} s.") from error
+    finally:
         process.kill()
-        _, said = process.communicate()
+        process.wait()
     if process.returncode != 0:
         raise StackError(f"The producer of posts ended with {process.returncode}: {said.strip()[-600:]}")
 
@@ -70,7 +74,8 @@ def end_of(process: subprocess.Popen[str], seconds: float) -> None:
 def load(prefix: str, events: int) -> Measured:
     """Fill the topic; the time is the whole of the producer's."""
     began, before = time.monotonic(), cpu_seconds()
-    end_of(producer(prefix, "--rate", "0", "--limit", str(events)), seconds=600)
+    with producer(prefix, "--rate", "0", "--limit", str(events)):
+        pass
     return Measured(time.monotonic() - began, cpu_since(before), events, 0)
 
 
@@ -89,24 +94,26 @@ def stream(client: Elasticsearch, prefix: str, events: int) -> Measured:
     for job in JOBS:
         jobs.submit(job, prefix=prefix, fresh=True)
     began, before = time.monotonic(), cpu_seconds()
-    sending = producer(prefix, "--rate", "0", "--limit", str(events))
-    indices = [f"{prefix}{job}" for job in JOBS]
-    counts, changed = [0, 0], began
-    used = cpu_since(before)
-    while sending.poll() is None or not counts[1] or time.monotonic() - changed < QUIET_SECONDS:
-        time.sleep(0.5)
-        now = [int(client.count(index=index, ignore_unavailable=True)["count"]) for index in indices]
-        if now != counts:
-            counts, changed, used = now, time.monotonic(), cpu_since(before)
-        if time.monotonic() - began > STREAMING_SECONDS:
-            sending.kill()
-            raise StackError(
-                f"After {STREAMING_SECONDS} s there are still not all documents in {' and '.join(indices)}."
-            )
-    end_of(sending, seconds=10)
+    counts, changed, used = [0, 0], began, cpu_since(before)
+    with producer(prefix, "--rate", "0", "--limit", str(events)) as sending:
+        while sending.poll() is None or not all(counts) or time.monotonic() - changed < QUIET_SECONDS:
+            time.sleep(0.5)
+            now = [count(client, f"{prefix}{job}") for job in JOBS]
+            if now != counts:
+                counts, changed, used = now, time.monotonic(), cpu_since(before)
+            if time.monotonic() - began > STREAMING_SECONDS:
+                raise StackError(f"After {STREAMING_SECONDS} s the jobs of {prefix} still write or have not begun to.")
     for job in JOBS:
         jobs.cancel(prefix + job)
     return Measured(changed - began, used, events, counts[0])
+
+
+def count(client: Elasticsearch, index: str) -> int:
+    """The documents that a search finds in an index; 0 where it is not there yet or is being made."""
+    try:
+        return int(client.count(index=index, ignore_unavailable=True)["count"])
+    except ApiError:
+        return 0
 
 
 @contextmanager
@@ -143,10 +150,13 @@ def run_plain(process: subprocess.Popen[str], prefix: str) -> Measured:
     before = cpu_seconds()
     process.stdin.write(f"{prefix}\n")
     process.stdin.flush()
-    answer = process.stdout.readline().split()
+    answer = process.stdout.readline()
     if not answer:
         raise StackError(f"The plain consumer ended with {process.wait()}.")
-    return Measured(float(answer[1]), cpu_since(before), int(answer[0]), int(answer[0]))
+    posts, seconds = answer.split()
+    if posts == "0":
+        raise StackError("The plain consumer indexed no post.")
+    return Measured(float(seconds), cpu_since(before), int(posts), int(posts))
 
 
 def remove(prefix: str) -> None:
