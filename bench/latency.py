@@ -29,18 +29,19 @@ RATE = 500
 WARM_UP_SECONDS = 20
 SECONDS = 60
 POLL_SECONDS = 0.05
-LAST_SECONDS = 30
+QUIET_SECONDS = 15
 # Documents get their numbers in order but may become searchable out of it, by as many as are being written at once.
 OVERLAP = 1000
 MOST_HITS = 10_000
 
 
 class Watch:
-    """When which post was first seen in the index, in seconds since 1970."""
+    """When which post was first seen in the index, and when the latest was, in seconds since 1970."""
 
     def __init__(self, client: Elasticsearch, index: str) -> None:
         self.seen: dict[str, float] = {}
         self._client, self._index = client, index
+        self.latest = time.time()
         self._state: object = None
         self._newest = -1
 
@@ -65,7 +66,7 @@ class Watch:
             )["hits"]
             now = time.time()
             for hit in hits:
-                self.seen.setdefault(hit["fields"]["post_id"][0], now)
+                self.latest = max(self.latest, self.seen.setdefault(hit["fields"]["post_id"][0], now))
                 after = self._newest = max(self._newest, hit["sort"][0])
             full = len(hits) == MOST_HITS
 
@@ -103,17 +104,13 @@ def main(console: Console) -> None:
             watch = Watch(client, f"{prefix}social_posts")
             options = ("--rate", str(RATE), "--duration", str(seconds), "--malformed", "0")
             with producer(prefix, *options) as sending:
-                while sending.poll() is None:
+                while sending.poll() is None or time.time() - watch.latest < QUIET_SECONDS:
                     watch.look()
                     time.sleep(POLL_SECONDS)
-            times = sent(prefix)
-            deadline = time.monotonic() + LAST_SECONDS
-            while times.keys() - watch.seen.keys() and time.monotonic() < deadline:
-                watch.look()
-                time.sleep(POLL_SECONDS)
+        times = sent(prefix)
         unseen = len(times.keys() - watch.seen.keys())
         if unseen:
-            raise StackError(f"{unseen:,} of {len(times):,} posts were not searchable {LAST_SECONDS} s after the last.")
+            raise StackError(f"{unseen:,} of {len(times):,} posts were not found {QUIET_SECONDS} s after the last one.")
         began = min(times.values()) + WARM_UP_SECONDS
         console.print(_table([watch.seen[post] - when for post, when in times.items() if when >= began]))
     finally:
