@@ -45,6 +45,23 @@ def counts(text: str) -> tuple[int, int, int]:
     return sum(map(PLAINLY_ENGLISH.__contains__, words)), sum(map(COMMON_ENGLISH.__contains__, words)), len(words)
 
 
+def counts_of_texts(texts: Sequence[str]) -> list[tuple[int, int, int]]:
+    """The `counts` of each text."""
+    return [counts(text) for text in texts]
+
+
+def counts_of_tokens(tokens: Sequence[str]) -> NDArray[np.int32]:
+    """(n, 3) the `counts` of texts that are short and, most of them, a single word."""
+    lowered = [token.lower().replace("\u2019", "'") for token in tokens]
+    found = np.ones((len(tokens), 3), np.int32)
+    found[:, 0] = [word in PLAINLY_ENGLISH for word in lowered]
+    found[:, 1] = [word in COMMON_ENGLISH for word in lowered]
+    for number, token in enumerate(tokens):
+        if not token.isascii() or not token.isprintable():  # there may be white space in it
+            found[number] = counts(token)
+    return found
+
+
 def is_english(counted: Sequence[int] | NDArray[np.int32]) -> Any:
     """Whether the `counts` of a text, or of each text (3, n), tell English."""
     plain, common, words = counted

@@ -85,7 +85,7 @@ def normalise(texts: Sequence[str]) -> Bytes:
 
 def unjoined(texts: Sequence[str]) -> Bytes:
     """The normalised bytes, but for letters that are spaced out."""
-    folded = [text if text.isascii() else _fold(text) for text in map(_unescaped, texts)]
+    folded = [text if text.isascii() else _fold(text) for text in map(unescaped, texts)]
     joined: bytes = b"\xff".join([b"", *[text.encode("utf-8", "replace") for text in folded], b""]).translate(_LOWER)
     if b"http" in joined or b"www." in joined:
         joined = _ADDRESSES.sub(ADDRESS, joined)
@@ -93,7 +93,7 @@ def unjoined(texts: Sequence[str]) -> Bytes:
     return _letters_for_digits(_shorten(signs))
 
 
-def _unescaped(text: str) -> str:
+def unescaped(text: str) -> str:
     """Data sets and APIs of social media escape as HTML does: `&amp;`, `&lt;3`."""
     return html.unescape(text) if is_escaped(text) else text
 
@@ -136,8 +136,8 @@ def is_escaped(text: str) -> bool:
     return "&" in text and ";" in text
 
 
-def lone_letters(signs: Bytes) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Whether each text of an `unjoined` buffer begins, and whether it ends, with a letter that stands alone.
+def lone_letters(signs: Bytes) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Whether each text of an `unjoined` buffer begins, whether it ends, and whether it is a letter that stands alone.
 
     Only then can it be joined with what stands before or behind it. So may be a text that is blank or has a blank
     there, for several blanks become one.
@@ -148,7 +148,8 @@ def lone_letters(signs: Bytes) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     first, last = signs[before + 1], signs[behind - 1]
     begins = _IS_LETTER[first] & _IS_EDGE[signs[np.minimum(before + 2, behind)]]
     stops = _IS_LETTER[last] & _IS_EDGE[signs[np.maximum(behind - 2, before)]]
-    return begins | empty | blank[before + 1], stops | empty | blank[behind - 1]
+    one = _IS_LETTER[first] & (behind - before == 2)
+    return begins | empty | blank[before + 1], stops | empty | blank[behind - 1], one
 
 
 def join_spaced(signs: Bytes) -> Bytes:

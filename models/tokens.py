@@ -8,7 +8,7 @@ tokens do to each other (letters that are spaced out, HTML character references)
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
@@ -20,11 +20,12 @@ from models import features, language, text
 # What is gathered for so many characters stays in a core's cache: of n-grams, and of remembered tokens.
 CHUNK_CHARACTERS, BATCH_CHARACTERS = 16_000, 128_000
 REMEMBERED = 1 << 16  # tokens; when there are more, all are forgotten. Some 20 MB with four models.
+FEW = 50  # texts of a batch for which looking for tokens costs more calls of numpy than it saves
 LONGEST = 40  # characters of a token that is remembered; longer ones do not come again
 LONGEST_TEXT = language.MAX_CHARACTERS
 MOST_TOKENS = 250  # of a text: the sum of 16-bit numbers of so many pairs fits
 
-_BEGINS_ALONE, _ENDS_ALONE, _HAS_WORDS = 1, 2, 4
+_BEGINS_ALONE, _ENDS_ALONE, _ONE_LETTER, _HAS_WORDS = 1, 2, 4, 8
 _SIGNS, _ENGLISH = len(features.SIGNS), 3
 _LINES = features.SIGNS.index(b"\n")
 
@@ -48,7 +49,7 @@ class Columns:
 
 
 class _Numbers(dict[str, int]):
-    """Numbers the tokens as they come; `new` are those since the last `learnt`."""
+    """Numbers the tokens as they come; `new` are those from the number `known`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -94,25 +95,34 @@ class Tokens:
         return found
 
     def _of_batch(self, texts: Sequence[str]) -> Sums:
-        whole = np.array([len(one) > LONGEST_TEXT or text.is_escaped(one) for one in texts], bool)
-        if not whole.any():
-            found, whole = self._by_tokens(texts)
-        else:
-            found = np.empty((len(texts), self.columns.number), np.int32)
-            parts = np.flatnonzero(~whole)
-            if len(parts):
-                found[parts], whole[parts] = self._by_tokens([texts[one] for one in parts])
-        if whole.any():
-            at = np.flatnonzero(whole)
-            found[at] = np.concatenate([self._of_whole(part)[0] for part in chunks([texts[one] for one in at])])
+        if len(texts) < FEW:
+            return self._whole(texts)
+        found = np.empty((len(texts), self.columns.number), np.int32)
+        plain = [text.unescaped(one) for one in texts]
+        # What is escaped twice would be unescaped once more, token by token.
+        whole = np.array([len(one) > LONGEST_TEXT or text.is_escaped(one) or not one.strip() for one in plain], bool)
+        parts = np.flatnonzero(~whole)
+        if len(parts):
+            found[parts], whole[parts] = self._by_tokens([plain[one] for one in parts])
+        escaped = [number for number, (one, other) in enumerate(zip(texts, plain, strict=True)) if one is not other]
+        if escaped:
+            written = [texts[one] for one in escaped]
+            found[escaped, self.columns.bytes], found[escaped, self.columns.signs] = features.count_signs(written)
+            found[escaped, self.columns.english] = language.counts_of_texts(written)
+        at = np.flatnonzero(whole)
+        if len(at):
+            found[at] = self._whole([texts[one] for one in at])
         return found
+
+    def _whole(self, texts: Sequence[str]) -> Sums:
+        return np.concatenate([self._of_whole(part)[0] for part in chunks(texts)])
 
     def _by_tokens(self, texts: Sequence[str]) -> tuple[Sums, NDArray[np.bool_]]:
         """The sums, and which texts have to be summed as a whole."""
         if self._numbers.known > REMEMBERED:
             self._forget()
         # Of white space beyond ASCII not all is a space to `text.normalise`.
-        split = [one.split() if one.isascii() else one.split(" ") for one in texts]
+        split = [one.split() if one.isascii() else [token for token in one.split(" ") if token] for one in texts]
         counts = np.fromiter(map(len, split), np.int64, len(split))
         stops = np.cumsum(counts)
         starts = stops - counts
@@ -131,7 +141,10 @@ class Tokens:
         whole = counts > MOST_TOKENS
         touching = (flags[:-1] & _ENDS_ALONE != 0) & (flags[1:] & _BEGINS_ALONE != 0)
         touching[starts[1:] - 1] = False
-        whole[np.searchsorted(stops, np.flatnonzero(touching), side="right")] = True
+        # Three letters are joined: of two tokens that touch one has two, or three tokens touch.
+        joined = touching & (flags[:-1] & flags[1:] & _ONE_LETTER == 0)
+        joined[1:] |= touching[1:] & touching[:-1]
+        whole[np.searchsorted(stops, np.flatnonzero(joined), side="right")] = True
         return found, whole
 
     def _add_pairs(self, sums: Sums, tokens: Packed, numbers: Packed) -> None:
@@ -149,19 +162,21 @@ class Tokens:
     def _learn(self) -> None:
         begin = self._numbers.known
         for part in chunks(self._numbers.new):
-            sums, found, unjoined = self._of_whole(part)
+            sums, found, unjoined = self._of_whole(part, language.counts_of_tokens)
             own = slice(begin, begin + len(part))
             self._sums[own] = _pack(sums, np.int32)
             starts, stops = found.word_starts[:-1] // 2, found.word_starts[1:] // 2
             has_words = stops > starts
             padded = np.append(found.hashes, np.uint32(0))
             self._first[own], self._last[own] = padded[starts], padded[stops - 1]
-            begins, ends = text.lone_letters(unjoined)
-            self._flags[own] = begins * _BEGINS_ALONE | ends * _ENDS_ALONE | has_words * _HAS_WORDS
+            begins, ends, one = text.lone_letters(unjoined)
+            self._flags[own] = begins * _BEGINS_ALONE | ends * _ENDS_ALONE | one * _ONE_LETTER | has_words * _HAS_WORDS
             begin += len(part)
         self._numbers.learnt()
 
-    def _of_whole(self, texts: Sequence[str]) -> tuple[Sums, features.Features, text.Bytes]:
+    def _of_whole(
+        self, texts: Sequence[str], counts: Callable[[Sequence[str]], object] = language.counts_of_texts
+    ) -> tuple[Sums, features.Features, text.Bytes]:
         """The sums of each text as a whole, its features, and its bytes before spaced letters are joined."""
         unjoined = text.unjoined(texts)
         lengths, signs = features.count_signs(texts)
@@ -176,7 +191,7 @@ class Tokens:
             sums[some, self.columns.words] = np.add.reduceat(rows, starts[some], axis=0, dtype=np.int32)
         sums[:, self.columns.bytes] = lengths
         sums[:, self.columns.signs] = signs
-        sums[:, self.columns.english] = [language.counts(one) for one in texts]
+        sums[:, self.columns.english] = counts(texts)
         return sums, features_of, unjoined
 
 

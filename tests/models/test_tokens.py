@@ -40,6 +40,7 @@ def table() -> tokens.Table:
 
 
 REMEMBERING = Tokens(table())
+FILLING = ["you fool"] * tokens.FEW  # makes a batch of so many texts that it goes by tokens
 
 
 def whole(texts: list[str]) -> tokens.Sums:
@@ -57,13 +58,14 @@ one_text = st.lists(st.sampled_from(WORDS + BLANKS) | st.text(max_size=3), min_s
 @example(["- - -", "you - fool", "you", "- you", "you -"])
 def test_sums_are_those_of_the_whole_text(texts: list[str]) -> None:
     assert np.array_equal(REMEMBERING.sums(texts), whole(texts))
+    assert np.array_equal(REMEMBERING.sums(texts + FILLING)[: len(texts)], whole(texts))
 
 
 @pytest.mark.parametrize("count", [249, 250, 251, 400])
 def test_texts_of_many_words_lose_nothing(count: int) -> None:
     extreme = np.full((features.BUCKETS + 1, 3), [127, -127, 127], np.int8)
     extreme[features.NOTHING] = 0
-    found = Tokens(extreme).sums(["éa " * count + "éa", "ab" * 15_000])
+    found = Tokens(extreme).sums(["éa " * count + "éa", "ab" * 15_000, *FILLING])
 
     words, characters = 2 * count + 1, 4 * 30_002 - 10
     assert found[0, 3:6].tolist() == [127 * words, -127 * words, 127 * words]
@@ -73,10 +75,10 @@ def test_texts_of_many_words_lose_nothing(count: int) -> None:
 def test_what_is_forgotten_is_learnt_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokens, "REMEMBERED", 50)
     memory = Tokens(table())
-    batches = [[f"word{number * 3 % 100} fool you {number} " + "z" * (number % 60) for number in range(i, i + 30)]
-               for i in range(0, 300, 30)]  # fmt: skip
+    batches = [[f"word{number * 3 % 100} fool you {number} " + "z" * (number % 60) for number in range(i, i + 60)]
+               for i in range(0, 600, 60)]  # fmt: skip
 
     for batch in [*batches, *batches]:
         assert np.array_equal(memory.sums(batch), whole(batch))
-        assert memory._numbers.known < 50 + 200
+        assert memory._numbers.known < 50 + 300
         assert max(map(len, memory._numbers)) <= tokens.LONGEST
