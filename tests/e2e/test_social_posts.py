@@ -122,6 +122,7 @@ def assert_dead_letters(pipeline: Pipeline, values: Sequence[bytes], places: Seq
     broken = {
         place: (problem, value) for place, problem, value in zip(places, problems, values, strict=True) if problem
     }
+    pipeline.wait_for("all dead letters", lambda: pipeline.count("dead_letters") >= len(broken))
     letters = pipeline.documents("dead_letters").values()
     assert {letter["topic"] for letter in letters} == {pipeline.prefix + "social_media"}
     assert {
@@ -163,6 +164,7 @@ def late_versions(
         closed_up_to[place] = newest[place[0]] - delay
     last_moment = {place: time.floor("min") + timedelta(seconds=59.999) for place, time in posted_at.items()}
     due = {place for place in places if last_moment[place] <= closed_up_to[place]}
+    pipeline.wait_for("all late events", lambda: pipeline.count("late_events") >= len(due))
     told = {(event["partition"], event["offset"]): event for event in pipeline.documents("late_events").values()}
     assert due
     assert told.keys() == due if exactly else told.keys() >= due
@@ -190,7 +192,7 @@ def assert_recount_holds(
     )
     late = late_versions(pipeline, found, versions, scored_at, exactly=closed is None)
 
-    assert differences(pipeline.documents("social_posts"), recount.latest(versions)) == []
+    assert differences(pipeline.documents("social_posts"), recount.latest(versions))[:10] == []
     for index, expected in recount.documents(versions.drop(index=list(late))).items():
         if closed:
             expected = {key: row for key, row in expected.items() if row["window_end"] <= recount.iso(closed)}
@@ -243,7 +245,7 @@ def test_the_recount_holds_after_the_taskmanager_was_killed(pipeline: Pipeline) 
     places = pipeline.produce("social_media", as_records(values[:third]))
     ids = [pipeline.start("social_posts")]
     pipeline.wait_for("the first commit", lambda: bool(scored_posts(pipeline)))
-    ids.append(pipeline.start("social_metrics"))
+    ids += [pipeline.start("social_metrics"), pipeline.start("kept_records")]
     pipeline.wait_for("first windows", lambda: pipeline.count("social_metrics") > 0)
     checkpoints = [jobs.latest_checkpoint(job) for job in ids]
     pipeline.wait_for(
@@ -274,6 +276,5 @@ def test_the_recount_holds_after_the_taskmanager_was_killed(pipeline: Pipeline) 
         "the last hour that has posts",
         lambda: any(user["window_end"] > an_hour_later for user in pipeline.documents("social_influencers").values()),
     )
-    pipeline.run("kept_records")
 
     assert_recount_holds(pipeline, values + closing, places, closed)
