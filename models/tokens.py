@@ -19,7 +19,7 @@ from models import features, language, text
 
 # What is gathered for so many characters stays in a core's cache: of n-grams, and of remembered tokens.
 CHUNK_CHARACTERS, BATCH_CHARACTERS = 16_000, 128_000
-REMEMBERED = 1 << 16  # tokens; when there are more, all are forgotten. Some 20 MB with four models.
+REMEMBERED = 1 << 17  # tokens; when there are more, all are forgotten. Some 50 MB with four models.
 FEW = 50  # texts of a batch for which looking for tokens costs more calls of numpy than it saves
 LONGEST = 40  # characters of a token that is remembered; longer ones do not come again
 LONGEST_TEXT = language.MAX_CHARACTERS
