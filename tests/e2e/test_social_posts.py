@@ -2,7 +2,7 @@
 
 The recount (tests/e2e/recount_social.py) is of the same records. What is late follows from their order by partition.
 
-    CROWDPULSE_TEST_POSTS=200000 .venv/bin/python -m pytest tests/e2e/test_social_posts.py -k recount
+    CROWDPULSE_TEST_POSTS=200000 .venv/bin/python -m pytest tests/e2e/test_social_posts.py
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ from tests.e2e.conftest import Document, Pipeline, restarts
 
 POSTS = int(os.environ.get("CROWDPULSE_TEST_POSTS", "6000"))
 MALFORMED = 0.005
+SECONDS = 90 + POSTS // 1000  # to wait for what takes longer the more posts there are
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(300 + POSTS // 100)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(600 + POSTS // 100)]
 
 # The reason that the dead letter of each kind of malformed record gives.
 REASONS = {
@@ -110,7 +111,7 @@ def same(found: object, expected: object) -> bool:
 
 
 def assert_index_is(pipeline: Pipeline, index: str, expected: Mapping[Any, Document]) -> None:
-    pipeline.wait_for(f"{len(expected)} documents in {index}", lambda: pipeline.count(index) >= len(expected))
+    pipeline.wait_for(f"{len(expected)} documents in {index}", lambda: pipeline.count(index) >= len(expected), SECONDS)
     found = recount.by_key(index, list(pipeline.documents(index).values()))
     assert differences(found, expected)[:10] == [], index
 
@@ -246,7 +247,7 @@ def test_the_recount_holds_after_the_taskmanager_was_killed(pipeline: Pipeline) 
     ids = [pipeline.start("social_posts")]
     pipeline.wait_for("the first commit", lambda: bool(scored_posts(pipeline)))
     ids += [pipeline.start("social_metrics"), pipeline.start("kept_records")]
-    pipeline.wait_for("first windows", lambda: pipeline.count("social_metrics") > 0)
+    pipeline.wait_for("first windows", lambda: pipeline.count("social_metrics") > 0, SECONDS)
     checkpoints = [jobs.latest_checkpoint(job) for job in ids]
     pipeline.wait_for(
         "a checkpoint of each job after its first documents",
@@ -263,7 +264,7 @@ def test_the_recount_holds_after_the_taskmanager_was_killed(pipeline: Pipeline) 
     flowing = threading.Thread(target=flow)
     flowing.start()
     # What social_metrics has then read since its last checkpoint, it will read again.
-    pipeline.wait_for("a commit amid the flow", lambda: len(scored_posts(pipeline)) > scored)
+    pipeline.wait_for("a commit amid the flow", lambda: len(scored_posts(pipeline)) > scored, SECONDS)
     flink.kill_taskmanager()
     flink.start_taskmanager()
     flowing.join()
@@ -271,10 +272,11 @@ def test_the_recount_holds_after_the_taskmanager_was_killed(pipeline: Pipeline) 
     closing = closing_posts(end)
     places += pipeline.produce("social_media", as_records(closing))
     closed = end - timedelta(seconds=settings().social_out_of_order_seconds)
-    an_hour_later = recount.iso(end - timedelta(minutes=21))
+    last_hours = recount.iso(end - timedelta(minutes=21))
     pipeline.wait_for(
-        "the last hour that has posts",
-        lambda: any(user["window_end"] > an_hour_later for user in pipeline.documents("social_influencers").values()),
+        "the last hours that have posts",
+        lambda: any(user["window_end"] > last_hours for user in pipeline.documents("social_influencers").values()),
+        SECONDS,
     )
 
     assert_recount_holds(pipeline, values + closing, places, closed)
