@@ -18,9 +18,9 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from rich.console import Console
 from rich.table import Table
 
-from bench.measure import Measured, cpu_seconds, cpu_since, run_time
+from bench.measure import Measured, run_time
 from settings import settings
-from stack import flink, jobs, kafka
+from stack import jobs, kafka
 from udfs.key_phrases import KINDS
 
 SCRIPT = Path(__file__).with_name("scoring_job.py")
@@ -66,7 +66,6 @@ def load(prefix: str, count: int) -> None:
 
 def run(prefix: str, events: int, function: str) -> Measured:
     """One run of the job over the whole topic."""
-    before = cpu_seconds()
     submitted = jobs.submit_script(
         SCRIPT,
         name=f"{prefix}scoring_bench",
@@ -74,7 +73,7 @@ def run(prefix: str, events: int, function: str) -> Measured:
         environment={"CROWDPULSE_PREFIX": prefix, "BENCH_UDF": function},
     )
     jobs.wait(submitted.job_id, seconds=600)
-    return Measured(run_time(submitted.job_id), cpu_since(before), events, 0)
+    return Measured(run_time(submitted.job_id), {}, events, 0)
 
 
 def main(console: Console, events: int, rounds: int) -> None:
@@ -102,7 +101,7 @@ def main(console: Console, events: int, rounds: int) -> None:
 
 def _table(rounds: list[dict[str, Measured]]) -> Table:
     table = Table(
-        "row", "seconds", "texts/s", "÷ constants", "CPU s: Flink and Python",
+        "row", "seconds", "texts/s", "÷ constants",
         title=f"Kafka -> moderation(text) -> Kafka (medians of {len(rounds)} rounds)",
     )  # fmt: skip
     for column in table.columns[1:]:
@@ -115,6 +114,5 @@ def _table(rounds: list[dict[str, Measured]]) -> Table:
             f"{median(seconds):.1f}",
             f"{median(runs[row].events / runs[row].seconds for runs in rounds):,.0f}",
             f"{median(without / own for without, own in zip(plain, seconds, strict=True)):.2f}",
-            f"{median(runs[row].cpu_seconds[flink.TASKMANAGER] for runs in rounds):.1f}",
         )
     return table
