@@ -100,11 +100,16 @@ def of_signs(signs: text.Bytes, lengths: Counts, numbers: Counts) -> Features:
 
 def count_signs(texts: Sequence[str]) -> tuple[Buckets, Buckets]:
     """(n,) the bytes of each text; (n, SIGNS) how many signs of each class."""
-    encoded = [text.encode("utf-8", "replace") for text in texts]
-    lengths = np.fromiter(map(len, encoded), np.int64, len(encoded))
-    classes = _CLASS[np.frombuffer(b"".join(encoded), np.uint8)]
-    of_text = np.repeat(np.arange(len(encoded)) * _CLASSES, lengths)
-    numbers = np.bincount(of_text + classes, minlength=_CLASSES * len(encoded)).reshape(-1, _CLASSES)
+    joined = "".join(texts)
+    if joined.isascii():
+        encoded, sizes = joined.encode("ascii"), map(len, texts)
+    else:
+        each = [text.encode("utf-8", "replace") for text in texts]
+        encoded, sizes = b"".join(each), map(len, each)
+    lengths = np.fromiter(sizes, np.int64, len(texts))
+    classes = _CLASS[np.frombuffer(encoded, np.uint8)]
+    of_text = np.repeat(np.arange(len(texts)) * _CLASSES, lengths)
+    numbers = np.bincount(of_text + classes, minlength=_CLASSES * len(texts)).reshape(-1, _CLASSES)
     return lengths, numbers[:, 1:]
 
 

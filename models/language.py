@@ -52,13 +52,13 @@ def counts_of_texts(texts: Sequence[str]) -> list[tuple[int, int, int]]:
 
 def counts_of_tokens(tokens: Sequence[str]) -> NDArray[np.int32]:
     """(n, 3) the `counts` of texts that are short and, most of them, a single word."""
-    lowered = [token.lower().replace("\u2019", "'") for token in tokens]
+    joined = "\n".join(tokens)
+    if not joined.isascii() or not "".join(tokens).isprintable():  # there may be white space in a token
+        return np.array(counts_of_texts(tokens), np.int32)
+    lowered = joined.lower().split("\n")
     found = np.ones((len(tokens), 3), np.int32)
     found[:, 0] = [word in PLAINLY_ENGLISH for word in lowered]
     found[:, 1] = [word in COMMON_ENGLISH for word in lowered]
-    for number, token in enumerate(tokens):
-        if not token.isascii() or not token.isprintable():  # there may be white space in it
-            found[number] = counts(token)
     return found
 
 

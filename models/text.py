@@ -85,8 +85,11 @@ def normalise(texts: Sequence[str]) -> Bytes:
 
 def unjoined(texts: Sequence[str]) -> Bytes:
     """The normalised bytes, but for letters that are spaced out."""
-    folded = [text if text.isascii() else _fold(text) for text in map(unescaped, texts)]
-    joined: bytes = b"\xff".join([b"", *[text.encode("utf-8", "replace") for text in folded], b""]).translate(_LOWER)
+    if "".join(texts).isascii() and not any(map(is_escaped, texts)):
+        joined = "\xff".join(["", *texts, ""]).encode("latin-1").translate(_LOWER)
+    else:
+        folded = [text if text.isascii() else _fold(text) for text in map(unescaped, texts)]
+        joined = b"\xff".join([b"", *[text.encode("utf-8", "replace") for text in folded], b""]).translate(_LOWER)
     if b"http" in joined or b"www." in joined:
         joined = _ADDRESSES.sub(ADDRESS, joined)
     signs: Bytes = np.frombuffer(joined, np.uint8)
