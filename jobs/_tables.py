@@ -14,6 +14,8 @@ from pyflink.table.expressions import col
 
 from settings import settings
 
+CHECKPOINT_INTERVAL = "execution.checkpointing.interval"
+
 
 def declared_tables() -> list[str]:
     """The names of all declared tables, sorted."""
@@ -51,12 +53,15 @@ def table_environment(job: str, reads: Iterable[str], writes: Iterable[str]) -> 
     config.set_string("table.local-time-zone", "UTC")
     # Flink's SQL operators keep no row of another: copying rows between them was a quarter of a job's CPU.
     config.set_string("pipeline.object-reuse", "true")
-    # A Python worker gets batches of 1,000 rows; it is waited for every 10,000 rows or every second, not for each batch.
+    # A Python worker gets batches of 1,000 rows; it is waited for every 10,000 rows or second, not for each batch.
     config.set_string("python.fn-execution.bundle.size", "10000")
     config.set_string("python.metric.enabled", "false")  # they cost CPU, and nothing reads them
     t_env = TableEnvironment.create(
         EnvironmentSettings.new_instance().in_streaming_mode().with_configuration(config).build()
     )
+    # A cluster without it would never commit what sinks write in transactions.
+    if not t_env.get_config().get(CHECKPOINT_INTERVAL, ""):
+        t_env.get_config().set(CHECKPOINT_INTERVAL, "10 s")
     for table in [*reads, *writes]:
         t_env.execute_sql(ddl(table))
     return t_env
