@@ -51,7 +51,12 @@ class Settings(BaseSettings):
     bounded_mode: Literal["unbounded", "latest-offset"] = Field(
         "unbounded", description="`latest-offset`: a job reads what is there now, closes its windows and ends."
     )
-    max_record_bytes: int = Field(524288, ge=1024, description="A longer record is a dead letter, in bytes.")
+    max_record_bytes: int = Field(
+        524288,
+        ge=1024,
+        le=1572864,
+        description="A longer record is a dead letter, in bytes; Kafka's topics take 2 MiB.",
+    )
 
     wiki_out_of_order_seconds: int = Field(
         10, ge=0, le=86400, description="How far behind the newest event an event may be and still be on time."

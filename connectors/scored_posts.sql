@@ -2,9 +2,12 @@
 -- order; the last is the post. Written by jobs/social_posts.py, within transactions: after a failure no row is there twice.
 -- `stated_sentiment` and `stated_language` are what the source says; `sentiment`, `toxicity` and `cyberbullying` are the
 -- models'. A text without scores has the reason in `unscored_reason`. `odd_fields`: optional fields that were made null.
--- Rows come in bursts, one with each checkpoint of that job; so a partition is idle only after several of them. If it were
--- so between two bursts, the first partition to be read would move the watermark alone and make the others late.
--- A record that cannot be used has the reason in `problem`, and its time never moves the watermark.
+-- Rows come in bursts, one with each checkpoint of that job. A partition is idle only after a time in which that job has
+-- restarted or waited for Elasticsearch: were it so between two bursts, the first partition to be read would move the
+-- watermark alone and make the others late. The topic has as many partitions as social_media, so that the posts of one
+-- come from one and are in its order.
+-- A record that cannot be used has the reason in `problem`, and its time never moves the watermark; that of a good one
+-- no further than the record's arrival.
 CREATE TABLE scored_posts (
     post_id STRING,
     user_id STRING,
@@ -60,7 +63,7 @@ CREATE TABLE scored_posts (
         WHEN posted_at <= record_time + INTERVAL '5' MINUTE THEN posted_at
         ELSE TO_TIMESTAMP_LTZ(0, 3)
     END,
-    WATERMARK FOR event_time AS event_time - INTERVAL '${SOCIAL_OUT_OF_ORDER_SECONDS}' SECOND
+    WATERMARK FOR event_time AS LEAST(event_time, record_time) - INTERVAL '${SOCIAL_OUT_OF_ORDER_SECONDS}' SECOND
 ) WITH (
     'connector' = 'kafka',
     'topic' = '${PREFIX}scored_posts',
@@ -69,9 +72,10 @@ CREATE TABLE scored_posts (
     'properties.auto.offset.reset' = 'earliest',
     'properties.isolation.level' = 'read_committed',
     'properties.transaction.timeout.ms' = '900000',
+    'properties.max.request.size' = '2097152',
     'scan.startup.mode' = '${STARTUP_MODE}',
     'scan.bounded.mode' = '${BOUNDED_MODE}',
-    'scan.watermark.idle-timeout' = '60 s',
+    'scan.watermark.idle-timeout' = '5 min',
     'sink.delivery-guarantee' = 'exactly-once',
     'sink.transactional-id-prefix' = '${PREFIX}scored_posts',
     'key.format' = 'raw',
@@ -79,5 +83,5 @@ CREATE TABLE scored_posts (
     'value.format' = 'checked-json',
     'value.fields-include' = 'EXCEPT_KEY',
     'value.checked-json.required' = 'post_id;user_id;platform;posted_at',
-    'value.checked-json.max-size' = '${MAX_RECORD_BYTES}b'
+    'value.checked-json.max-size' = '2 mb'
 );

@@ -39,6 +39,9 @@ def unusable(records: Table, job: str) -> Table:
 def with_newest(records: Table) -> Table:
     """Good records, each with the newest event time of its partition up to it (`newest_time`).
 
+    They have to be all those that move the watermark: what a job leaves out, it leaves out afterwards. An event time
+    ahead of the record's arrival counts as the arrival, for the watermark too: one fast clock makes nobody else late.
+
     A watermark would do but for two things: after a restore it begins anew, while the windows know their old one and
     drop what is late by it without a word; and it hangs on how fast each partition is read. This is restored, and the
     same in every replay.
@@ -47,7 +50,7 @@ def with_newest(records: Table) -> Table:
         """
         SELECT
             *,
-            MAX(CAST(event_time AS TIMESTAMP_LTZ(3))) OVER (
+            MAX(LEAST(CAST(event_time AS TIMESTAMP_LTZ(3)), record_time)) OVER (
                 PARTITION BY record_partition ORDER BY read_time ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
             ) AS newest_time
         FROM (SELECT *, PROCTIME() AS read_time FROM {records})

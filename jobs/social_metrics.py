@@ -123,7 +123,7 @@ def social_hashtags(posts: Table) -> Table:
     """The hashtags of the most posts per five minutes, each with its posts of the five minutes before."""
     uses = sql(
         """
-        SELECT minute_time, post_id, LOWER(TRIM(LEADING '#' FROM tag)) AS hashtag
+        SELECT minute_time, post_id, LOWER(TRIM(LEADING '#' FROM TRIM(tag))) AS hashtag
         FROM {posts} CROSS JOIN UNNEST(hashtags) AS tags (tag)
         """,
         posts=posts,
@@ -219,7 +219,10 @@ def social_locations(posts: Table) -> Table:
 
 
 def users_by_hour(posts: Table) -> Table:
-    """What each user did in an hour, every ten minutes, with the profile of the user's latest post."""
+    """What each user did in an hour, every ten minutes, with the user's latest profile.
+
+    That is the profile of the latest post that tells the followers; of the latest post where none does.
+    """
     activity = sql(
         """
         SELECT
@@ -239,18 +242,21 @@ def users_by_hour(posts: Table) -> Table:
     of_ten_minutes = sql(
         """
         SELECT window_time AS minute_time, user_id, posted_at, post_id, username, platform, followers, is_verified,
-            is_influencer
+            is_influencer, tells_followers
         FROM (
             SELECT
                 *,
                 ROW_NUMBER() OVER (
-                    PARTITION BY window_start, window_end, user_id ORDER BY posted_at DESC, post_id DESC
+                    PARTITION BY window_start, window_end, user_id
+                    ORDER BY tells_followers DESC, posted_at DESC, post_id DESC
                 ) AS age
             FROM TABLE(TUMBLE(TABLE {posts}, DESCRIPTOR(minute_time), INTERVAL '10' MINUTE))
         )
         WHERE age = 1
         """,
-        posts=posts,
+        posts=sql(
+            "SELECT *, CASE WHEN followers IS NULL THEN 0 ELSE 1 END AS tells_followers FROM {posts}", posts=posts
+        ),
     )
     profiles = sql(
         """
@@ -259,7 +265,8 @@ def users_by_hour(posts: Table) -> Table:
             SELECT
                 *,
                 ROW_NUMBER() OVER (
-                    PARTITION BY window_start, window_end, user_id ORDER BY posted_at DESC, post_id DESC
+                    PARTITION BY window_start, window_end, user_id
+                    ORDER BY tells_followers DESC, posted_at DESC, post_id DESC
                 ) AS age
             FROM TABLE(HOP(TABLE {posts}, DESCRIPTOR(minute_time), INTERVAL '10' MINUTE, INTERVAL '1' HOUR))
         )
@@ -428,7 +435,8 @@ def main() -> None:
             "social_alerts", "social_agreement", "late_events", "dead_letters",
         ],
     )  # fmt: skip
-    # For the bands of the alerts: a topic of which nobody writes for a day is forgotten. Windows need no TTL.
+    # A topic of which nobody writes for a day has no band any more, and a partition without posts for a day no newest
+    # time. Windows need no TTL.
     t_env.get_config().set("table.exec.state.ttl", "1 d")
     insert(t_env, outputs(t_env.from_path("scored_posts")))
 

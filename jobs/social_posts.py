@@ -19,6 +19,8 @@ from udfs.classifiers import social
 
 JOB = "social_posts"
 
+# More than all people on earth could make, and small enough that sums of them fit.
+MOST = 10**12
 # What an optional field has to be; what a record needs at all stands in connectors/social_media.sql.
 RULES = {
     "username": "CHAR_LENGTH(username) BETWEEN 1 AND 256",
@@ -29,11 +31,11 @@ RULES = {
     "hashtags": "CARDINALITY(hashtags) <= 100",
     "sentiment": "sentiment IN ('positive', 'neutral', 'negative')",
     "location": "CHAR_LENGTH(location) BETWEEN 1 AND 128",
-    "likes": "likes >= 0",
-    "shares": "shares >= 0",
-    "comments": "comments >= 0",
-    "views": "`views` >= GREATEST(COALESCE(likes, 0), 0)",  # who likes a post has seen it
-    "followers": "followers >= 0",
+    "likes": f"likes BETWEEN 0 AND {MOST}",
+    "shares": f"shares BETWEEN 0 AND {MOST}",
+    "comments": f"comments BETWEEN 0 AND {MOST}",
+    "views": f"`views` BETWEEN GREATEST(COALESCE(likes, 0), 0) AND {MOST}",  # who likes a post has seen it
+    "followers": f"followers BETWEEN 0 AND {MOST}",
     "language": "CHAR_LENGTH(`language`) BETWEEN 2 AND 16",
 }
 INFLUENCER_FOLLOWERS = 50_000

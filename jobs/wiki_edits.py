@@ -55,7 +55,7 @@ def country_of(domain: str) -> str:
 
 
 def usable_changes(records: Table, languages: str = "") -> Table:
-    """Good events; `languages` (`en,de`) keeps only the wikis of these, empty keeps all."""
+    """Good events; `is_chosen` is what the job tells of: no canary, and a wiki of `languages` (`en,de`; empty: all)."""
     chosen = ", ".join(f"'{language}'" for language in languages.split(","))
     return sql(
         f"""
@@ -63,10 +63,11 @@ def usable_changes(records: Table, languages: str = "") -> Table:
             *,
             `type` IN ('edit', 'new') AS is_edit,
             COALESCE(bot, FALSE) AS is_bot,
-            CASE WHEN `type` = 'new' THEN COALESCE(`length`.`old`, 0) ELSE `length`.`old` END AS bytes_before
+            CASE WHEN `type` = 'new' THEN COALESCE(`length`.`old`, 0) ELSE `length`.`old` END AS bytes_before,
+            COALESCE(meta.domain, '') <> 'canary'
+            {f"AND COALESCE({language_of('meta.domain')} IN ({chosen}), FALSE)" if languages else ""} AS is_chosen
         FROM {{records}}
-        WHERE problem IS NULL AND COALESCE(meta.domain, '') <> 'canary'
-        {f"AND {language_of('meta.domain')} IN ({chosen})" if languages else ""}
+        WHERE problem IS NULL
         """,
         records=records,
     )
@@ -103,7 +104,7 @@ def wiki_edits(changes: Table) -> Table:
             `length`.`new` AS bytes_after,
             `length`.`new` - bytes_before AS bytes_changed
         FROM {{changes}}
-        WHERE is_edit
+        WHERE is_edit AND is_chosen
         """,
         changes=changes,
     )
@@ -119,12 +120,13 @@ def timed_events(changes: Table) -> Table:
                 `length`.`new` - bytes_before AS bytes_changed,
                 CASE WHEN is_edit THEN revision.`new` END AS revision_id,
                 CASE WHEN NOT is_edit THEN meta.id END AS event_id,
+                is_chosen,
                 {RECORD}
             FROM {{changes}}
             """,
             changes=changes,
         )
-    )
+    ).where(col("is_chosen"))
 
 
 def once_per_minute(events: Table, out_of_order_seconds: int) -> Table:

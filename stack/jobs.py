@@ -218,7 +218,8 @@ def _changed(name: str, reason: str) -> StackError:
     return StackError(
         f"{name} was changed so that the state of its last run does not fit ({reason}). "
         f"`python -m stack submit {job} --fresh` starts it without that state: it reads its topics anew, and since "
-        "every document has a stable id nothing is doubled."
+        "every document has a stable id nothing is doubled. A job that writes a topic for others (social_posts) would "
+        "write all of it once more: CROWDPULSE_STARTUP_MODE=group-offsets lets it go on where it stopped."
     )
 
 

@@ -235,8 +235,11 @@ def social_locations(posts: pd.DataFrame) -> pd.DataFrame:
 
 
 def social_users(posts: pd.DataFrame) -> pd.DataFrame:
-    """`engagement_rate` of a user: engagements per view. `toxic_share`: of the scored posts."""
-    newest = posts.sort_values(["posted_at", "post_id"])
+    """`engagement_rate` of a user: engagements per view. `toxic_share`: of the scored posts.
+
+    The profile is that of the latest post that tells the followers, of the latest where none does.
+    """
+    newest = posts.assign(tells=posts["followers"].notna()).sort_values(["tells", "posted_at", "post_id"])
     starts = newest["posted_at"].dt.floor("10min")
     hours = pd.concat(
         newest.assign(window_start=starts - number * TEN, window_end=starts - number * TEN + HOUR)

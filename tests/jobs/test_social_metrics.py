@@ -102,6 +102,16 @@ def test_a_post_too_late_is_kept_and_a_correction_in_time_is_not_late(given: Giv
     ]
 
 
+def test_a_fast_clock_makes_nobody_else_late(given: Given, rows: Rows) -> None:
+    told = [scored(seconds, record_time=at(max(seconds, 0))) for seconds in (0, 10, 70, 130, 190)]
+    fast = scored(10 + 290, record_time=at(10))  # ten seconds past noon, this clock says five minutes past
+
+    records = given("scored_posts", told[0], told[1], fast, *told[2:])
+
+    assert rows(too_late(timed_posts(records), "j", minutes=1, out_of_order_seconds=20)) == []
+    assert sum(row["posts"] for row in rows(social_metrics(in_minutes(records)))) == 6
+
+
 def test_hashtags_are_ranked_with_their_trend(given: Given, rows: Rows) -> None:
     crowd = [scored(330, hashtags=[f"h{number:02}"]) for number in range(60)]
     posts = in_minutes(
@@ -109,7 +119,7 @@ def test_hashtags_are_ranked_with_their_trend(given: Given, rows: Rows) -> None:
             "scored_posts",
             scored(10, hashtags=["moon"]), scored(20, hashtags=["moon", "sun"]), scored(30, hashtags=["moon"]),
             scored(310, hashtags=["#Moon", "MOON"]),  # one post, however often it says so
-            scored(320, hashtags=["sun", "", "#"]), scored(330, hashtags=["sun"]), scored(340, hashtags=None),
+            scored(320, hashtags=["sun", "", "#", " "]), scored(330, hashtags=["sun"]), scored(340, hashtags=None),
             *crowd,
         )
     )  # fmt: skip
@@ -169,6 +179,7 @@ def test_a_user_has_an_hour_and_the_profile_of_the_latest_post(given: Given, row
             scored(50, username="older", followers=2),  # told later, posted before
             scored(30, user_id="u2", views=0, **UNSCORED),
             scored(70, username="newest", followers=70_000, is_influencer=True),
+            scored(75, username="odd", followers=None, is_influencer=None, likes=0, views=0),  # tells no followers
             scored(40 * 60, user_id="u3", is_influencer=True, likes=900),
             scored(80 * 60, user_id="u3", is_influencer=True),
         )
@@ -180,14 +191,14 @@ def test_a_user_has_an_hour_and_the_profile_of_the_latest_post(given: Given, row
     assert {user for end, user in found if end == at(4200)} == {"u3"}  # the others' minutes are an hour ago
     assert found[at(3600), "u1"] == {
         "window_start": at(0), "window_end": at(3600), "user_id": "u1", "username": "newest", "platform": "Twitter",
-        "followers": 70_000, "is_verified": False, "is_influencer": True, "posts": 4, "reach": 400, "engagements": 40,
-        "engagement_rate": 0.1, "toxic_posts": 1, "toxic_share": 0.25,
+        "followers": 70_000, "is_verified": False, "is_influencer": True, "posts": 5, "reach": 400, "engagements": 44,
+        "engagement_rate": 0.11, "toxic_posts": 1, "toxic_share": 0.2,
     }  # fmt: skip
     nothing = found[at(3600), "u2"]
     assert (nothing["posts"], nothing["engagement_rate"], nothing["toxic_share"]) == (1, None, None)
 
     leaders = [row for row in rows(social_influencers(users)) if row["window_end"] == at(3600)]
-    assert [(row["rank"], row["user_id"], row["engagements"]) for row in leaders] == [(1, "u3", 904), (2, "u1", 40)]
+    assert [(row["rank"], row["user_id"], row["engagements"]) for row in leaders] == [(1, "u3", 904), (2, "u1", 44)]
 
 
 def minutes_of(posts: list[int], toxic: list[int], platform: str) -> list[Row]:

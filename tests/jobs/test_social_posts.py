@@ -106,6 +106,7 @@ ODD: dict[str, tuple[Row, list[str]]] = {
         {"likes": -1, "shares": -2, "comments": -3, "views": -4, "followers": -5},
         ["likes", "shares", "comments", "views", "followers"],
     ),
+    "more than there are people": ({"likes": 2**63 - 1, "views": 2**63 - 1}, ["likes", "views"]),
     "unknown words": (
         {"post_type": "hologram", "content_type": "?", "sentiment": "good"}, ["post_type", "content_type", "sentiment"],
     ),

@@ -104,6 +104,11 @@ def test_a_topic_that_is_declared_wrong_is_said(tmp_path: Path, text: str) -> No
         kafka.topics(tmp_path / "topics.yaml")
 
 
+def test_posts_and_scored_posts_have_as_many_partitions() -> None:
+    partitions = {topic.name: topic.partitions for topic in kafka.topics()}
+    assert partitions["social_media"] == partitions["scored_posts"]
+
+
 def test_index_templates_are_json_with_the_three_patterns() -> None:
     for file in elasticsearch.TEMPLATES.glob("[a-z]*.json"):
         body = json.loads(file.read_text())
