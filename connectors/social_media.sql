@@ -1,4 +1,5 @@
--- One row per version of a social post as it came: a post is told again, under the same post_id, when its counts grow.
+-- One row per version of a social post as it came: a post is told again, under the same post_id and timestamp (when it was
+-- posted, not when it was told), when its counts grow.
 -- Kafka key: user_id, so that the versions of a post stay in order. Written by producers/posts.py.
 --
 -- Required, else the record has its reason in `problem`: post_id, user_id (1 to 128 characters), platform (one of the
