@@ -97,7 +97,8 @@ def checked(record: Mapping[str, Any]) -> Document:
         if field in VALUES:
             fits = fits and value in VALUES[field]
         if field in COUNTS:
-            fits = fits and isinstance(value, int) and value >= ((fields["likes"] or 0) if field == "views" else 0)
+            least = fields["likes"] or 0 if field == "views" else 0
+            fits = fits and isinstance(value, int) and least <= value <= 10**12
         if value is not None and not fits:
             odd.append(field)
         fields[field] = value if fits else None
@@ -201,7 +202,7 @@ def social_metrics(posts: pd.DataFrame) -> pd.DataFrame:
 def social_hashtags(posts: pd.DataFrame) -> pd.DataFrame:
     """Of equally many posts, the hashtag that comes first in the alphabet has the better rank."""
     uses = windows(posts, FIVE).explode("hashtags").rename(columns={"hashtags": "hashtag"}).dropna(subset="hashtag")
-    uses["hashtag"] = uses["hashtag"].str.lstrip("#").str.lower()
+    uses["hashtag"] = uses["hashtag"].str.strip().str.lstrip("#").str.lower()
     uses = uses[uses["hashtag"] != ""]
     counts = uses.groupby(["window_start", "window_end", "hashtag"], as_index=False).agg(posts=("post_id", "nunique"))
     before = counts[["window_end", "hashtag", "posts"]].rename(
