@@ -132,11 +132,11 @@ class Scorer:
 
     def score(self, texts: Sequence[object]) -> list[Scores]:
         """The scores of each model, in the order of the models."""
-        return self._score(texts)[0]
+        return self._score(texts, tell=False)[0]
 
     def score_and_tell(self, texts: Sequence[object]) -> tuple[list[Scores], list[str | None]]:
         """The scores of each model, in the order of the models, and the languages of the texts."""
-        results, good, counted = self._score(texts)
+        results, good, counted = self._score(texts, tell=True)
         told = iter(languages_by_counts(good, counted))
         reasons = results[0].reasons
         return results, [
@@ -144,13 +144,13 @@ class Scorer:
             for value, reason in zip(texts, reasons, strict=True)
         ]
 
-    def _score(self, texts: Sequence[object]) -> tuple[list[Scores], list[str], Sums]:
+    def _score(self, texts: Sequence[object], tell: bool) -> tuple[list[Scores], list[str], Sums]:
         reasons = [text.unscored_reason(value) for value in texts]
         good = [
             value for value, reason in zip(texts, reasons, strict=True) if reason is None and isinstance(value, str)
         ]
         columns = self._tokens.columns
-        sums = self._tokens.sums(good)
+        sums = self._tokens.sums(good, tell)
         characters, words = sums[:, columns.characters] * self._scale, sums[:, columns.words] * self._scale
         shape = features.shape(sums[:, columns.bytes], sums[:, columns.signs])
         results = []

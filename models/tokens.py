@@ -20,7 +20,7 @@ from models import features, language, text
 # What is gathered for so many characters stays in a core's cache: of n-grams, and of remembered tokens.
 CHUNK_CHARACTERS, BATCH_CHARACTERS = 16_000, 128_000
 REMEMBERED = 1 << 17  # tokens; when there are more, all are forgotten. Some 50 MB with four models.
-FEW = 50  # texts of a batch for which looking for tokens costs more calls of numpy than it saves
+FEW = 200  # texts of a batch for which looking for tokens costs more calls of numpy than it saves
 LONGEST = 40  # characters of a token that is remembered; longer ones do not come again
 LONGEST_TEXT = language.MAX_CHARACTERS
 MOST_TOKENS = 250  # of a text: the sum of 16-bit numbers of so many pairs fits
@@ -85,18 +85,18 @@ class Tokens:
         self._first, self._last = np.empty(room, np.uint32), np.empty(room, np.uint32)
         self._flags = np.empty(room, np.uint8)
 
-    def sums(self, texts: Sequence[str]) -> Sums:
-        """(n, columns) sums of each text."""
+    def sums(self, texts: Sequence[str], english: bool = True) -> Sums:
+        """(n, columns) sums of each text; what tells English only on demand."""
         found = np.empty((len(texts), self.columns.number), np.int32)
         begin = 0
         for part in chunks(texts, BATCH_CHARACTERS):
-            found[begin : begin + len(part)] = self._of_batch(part)
+            found[begin : begin + len(part)] = self._of_batch(part, english)
             begin += len(part)
         return found
 
-    def _of_batch(self, texts: Sequence[str]) -> Sums:
+    def _of_batch(self, texts: Sequence[str], english: bool) -> Sums:
         if len(texts) < FEW:
-            return self._whole(texts)
+            return self._whole(texts, english)
         found = np.empty((len(texts), self.columns.number), np.int32)
         plain = [text.unescaped(one) for one in texts]
         # What is escaped twice would be unescaped once more, token by token.
@@ -111,11 +111,12 @@ class Tokens:
             found[escaped, self.columns.english] = language.counts_of_texts(written)
         at = np.flatnonzero(whole)
         if len(at):
-            found[at] = self._whole([texts[one] for one in at])
+            found[at] = self._whole([texts[one] for one in at], english)
         return found
 
-    def _whole(self, texts: Sequence[str]) -> Sums:
-        return np.concatenate([self._of_whole(part)[0] for part in chunks(texts)])
+    def _whole(self, texts: Sequence[str], english: bool) -> Sums:
+        counts = language.counts_of_texts if english else _uncounted
+        return np.concatenate([self._of_whole(part, counts)[0] for part in chunks(texts)])
 
     def _by_tokens(self, texts: Sequence[str]) -> tuple[Sums, NDArray[np.bool_]]:
         """The sums, and which texts have to be summed as a whole."""
@@ -210,6 +211,10 @@ def chunks(texts: Sequence[str], most: int = CHUNK_CHARACTERS) -> Iterator[Seque
             begin, characters = end, len(one) + 1
     if begin < len(texts):
         yield texts[begin:]
+
+
+def _uncounted(_: Sequence[str]) -> int:
+    return 0
 
 
 def _encoded(one: str) -> bytes:

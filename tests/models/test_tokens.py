@@ -74,6 +74,7 @@ def test_texts_of_many_words_lose_nothing(count: int) -> None:
 
 def test_what_is_forgotten_is_learnt_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokens, "REMEMBERED", 50)
+    monkeypatch.setattr(tokens, "FEW", 1)
     memory = Tokens(table())
     batches = [[f"word{number * 3 % 100} fool you {number} " + "z" * (number % 60) for number in range(i, i + 60)]
                for i in range(0, 600, 60)]  # fmt: skip
