@@ -171,22 +171,22 @@ def remove(prefix: str) -> None:
     kafka.delete_topics(prefix)
 
 
-def measure(client: Elasticsearch, plain: subprocess.Popen[str] | None, name: str, events: int) -> Round:
+def measure(
+    client: Elasticsearch, plain: subprocess.Popen[str] | None, name: str, events: int
+) -> Iterator[tuple[str, Measured]]:
     """Each row once; `name` begins the prefixes."""
     try:
         kafka.create_topics(f"{name}a.")
-        runs = {PRODUCER: load(f"{name}a.", events)}
-        for job in JOBS:
-            runs[job] = run_job(job, client, f"{name}a.", events)
-        posts, metrics = (runs[job] for job in JOBS)
+        yield PRODUCER, load(f"{name}a.", events)
+        posts, metrics = (run_job(job, client, f"{name}a.", events) for job in JOBS)
         used = {part: posts.cpu_seconds[part] + metrics.cpu_seconds[part] for part in posts.cpu_seconds}
-        runs[IN_TURN] = Measured(posts.seconds + metrics.seconds, used, events, posts.documents)
+        yield from zip(JOBS, (posts, metrics), strict=True)
+        yield IN_TURN, Measured(posts.seconds + metrics.seconds, used, events, posts.documents)
         if plain:
-            runs[PLAIN] = run_plain(plain, f"{name}a.")
+            yield PLAIN, run_plain(plain, f"{name}a.")
         remove(f"{name}a.")
         kafka.create_topics(f"{name}b.")
-        runs[STREAMING] = stream(client, f"{name}b.", events)
-        return runs
+        yield STREAMING, stream(client, f"{name}b.", events)
     finally:
         remove(name)
 
@@ -202,8 +202,9 @@ def main(console: Console, events: int, rounds: int) -> None:
     ):
         for number in range(rounds + 1):
             console.print(f"Round {number} of {rounds} …" if number else f"Warming up, {events:,} posts …")
-            runs = measure(client, plain, f"{base}{number}", events)
-            for row, run in runs.items():
+            runs: Round = {}
+            for row, run in measure(client, plain, f"{base}{number}", events):
+                runs[row] = run
                 console.print(f"  {row}: {run.events:,} posts, {run.seconds:.1f} s")
             measured.append(runs)
     console.print(_table(measured[1:]))
