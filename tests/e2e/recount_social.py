@@ -240,12 +240,12 @@ def social_users(posts: pd.DataFrame) -> pd.DataFrame:
 
     The profile is that of the latest post that tells the followers, of the latest where none does.
     """
-    newest = posts.assign(tells=posts["followers"].notna()).sort_values(["tells", "posted_at", "post_id"])
-    starts = newest["posted_at"].dt.floor("10min")
+    starts = posts["posted_at"].dt.floor("10min")
     hours = pd.concat(
-        newest.assign(window_start=starts - number * TEN, window_end=starts - number * TEN + HOUR)
-        for number in range(6)
+        posts.assign(window_start=starts - number * TEN, window_end=starts - number * TEN + HOUR) for number in range(6)
     )
+    hours["tells_followers"] = hours["followers"].notna()
+    hours = hours.sort_values(["tells_followers", "posted_at", "post_id"])
     key = KEYS["social_users"]
     counts = hours.groupby(key, as_index=False).agg(
         posts=("post_id", "size"),
