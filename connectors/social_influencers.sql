@@ -1,6 +1,6 @@
 -- One document per hour and rank: the 50 influencers of the most engagements; the hours begin every ten minutes. Key:
--- window_start, window_end, rank. Written by jobs/social_metrics.py. The fields are those of
--- connectors/social_users.sql.
+-- window_start, window_end, rank. Written by jobs/social_metrics.py. Of equal engagements, the user_id first in order
+-- has the better rank. The fields are those of connectors/social_users.sql.
 CREATE TABLE social_influencers (
     window_start TIMESTAMP_LTZ(3),
     window_end TIMESTAMP_LTZ(3),

@@ -1,6 +1,7 @@
 -- One document per user and hour, of the users who posted in it; the hours begin every ten minutes. Key: window_start,
 -- window_end, user_id. Written by jobs/social_metrics.py. Name, platform, followers and marks are those of the user's
--- latest post that tells followers. `reach`: views of the posts. `toxic_share`: of the scored posts.
+-- latest post that tells the followers, of the latest post where none does. `reach`: views of the posts.
+-- `engagement_rate`: engagements per view. `toxic_share`: of the scored posts.
 CREATE TABLE social_users (
     window_start TIMESTAMP_LTZ(3),
     window_end TIMESTAMP_LTZ(3),
