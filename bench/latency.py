@@ -1,10 +1,10 @@
 """From produce to searchable: how long a post takes from Kafka's time of its record to its first sight in a search.
 
-python -m producers.posts sends 500 posts/s of the moment while jobs/social_posts.py runs on, all settings as they are.
-A search every 50 ms looks for the newest sequence number of the index; where there are newer ones (Elasticsearch has
-refreshed, every 2 s by itself), the new documents are read. A post's latency is the time at which that answer was there
-less the time that the producer put into the record. Posts of the first 20 s are left out, in which the Python workers
-start; so are later versions of a post. A post that is never seen is an error.
+python -m producers.posts sends 500 posts/s of the moment while jobs/social_posts.py and jobs/social_metrics.py run on,
+all settings as they are. A search every 50 ms looks for the newest sequence number of the index; where there are newer
+ones (Elasticsearch has refreshed, every second by itself), the new documents are read. A post's latency is the time at
+which that answer was there less the time that the producer put into the record. Posts of the first 20 s are left out,
+in which the Python workers start; so are later versions of a post. A post that is never seen is an error.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from kafka import KafkaConsumer
 from rich.console import Console
 from rich.table import Table
 
-from bench.social_posts import producer, remove
+from bench.social_posts import JOBS, producer, remove
 from settings import settings
 from stack import elasticsearch, jobs, kafka
 from stack.errors import StackError
@@ -98,7 +98,8 @@ def main(console: Console) -> None:
     try:
         kafka.create_topics(prefix)
         elasticsearch.put_templates()
-        jobs.submit("social_posts", prefix=prefix, fresh=True)
+        for job in JOBS:
+            jobs.submit(job, prefix=prefix, fresh=True)
         console.print(f"{RATE} posts/s for {seconds} s …")
         with Elasticsearch(settings().elasticsearch_hosts, request_timeout=30) as client:
             watch = Watch(client, f"{prefix}social_posts")

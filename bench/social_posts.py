@@ -7,6 +7,7 @@ In each round, under a prefix of its own:
   so that the start of the Python workers and the last checkpoint are in. `one after the other` adds both.
 - `streaming`: both jobs run on while the producer sends; from the producer's start to the last post's document and to
   the last window that closes.
+- What the rates are of has to have arrived: nearly all posts as documents and in the figures of their minutes.
 - `plain consumer`: its own clock, from its first record, over fewer posts, since it takes so long.
 
 All rows run once unmeasured, then in rounds; a ratio is the median of the rounds' ratios.
@@ -36,6 +37,8 @@ from stack.errors import StackError
 EVENTS = 200_000
 JOBS = ("social_posts", "social_metrics")
 PRODUCER, IN_TURN, STREAMING, PLAIN = "producer", "one after the other", "streaming", "plain consumer (reference)"
+# Posts per record: one in twenty is a correction, some are copies, late, or of the last minutes, which do not close.
+LEAST = 0.9
 # Windows come with the transactions of a checkpoint, every 10 s.
 QUIET_SECONDS = 25
 PRODUCER_SECONDS = 600
@@ -86,7 +89,21 @@ def run_job(job: str, client: Elasticsearch, prefix: str, events: int) -> Measur
     jobs.wait(run.job_id, seconds=600)
     seconds, used = run_time(run.job_id), cpu_since(before)
     client.indices.refresh(index=f"{prefix}*")
+    check(job, client, prefix, events)
     return Measured(seconds, used, events, int(client.count(index=f"{prefix}{job}")["count"]))
+
+
+def check(job: str, client: Elasticsearch, prefix: str, events: int) -> None:
+    """Raises StackError when less has arrived than the records that were sent must make (`LEAST`)."""
+    if job == "social_posts":
+        arrived = count(client, f"{prefix}social_posts")
+    else:
+        summed = client.search(index=f"{prefix}social_metrics", size=0, aggs={"posts": {"sum": {"field": "posts"}}})
+        arrived = int(summed["aggregations"]["posts"]["value"])
+    if arrived < LEAST * events:
+        raise StackError(
+            f"{job}: only {arrived:,} posts of {events:,} records arrived; the rate would be of less work."
+        )
 
 
 def stream(client: Elasticsearch, prefix: str, events: int) -> Measured:
@@ -105,6 +122,7 @@ def stream(client: Elasticsearch, prefix: str, events: int) -> Measured:
                 raise StackError(f"After {STREAMING_SECONDS} s the jobs of {prefix} still write or have not begun to.")
     for job in JOBS:
         jobs.cancel(prefix + job)
+        check(job, client, prefix, events)
     return Measured(changed - began, used, events, counts[0])
 
 
