@@ -29,15 +29,9 @@ JOBS = {"constants": "0", "moderation(text)": "1"}
 
 
 def texts(count: int, seed: int = 7) -> list[str]:
-    """Texts of English words in no order, each with a mention and an address that no other has: a ninth of the tokens
-    are new, as in 70,000 posts of the training sets, so that remembering tokens has no easier a task."""
+    """Texts of English words in no order."""
     chance, words = random.Random(seed), sorted(KINDS)
-    return [
-        f"@{chance.getrandbits(32):x} t.example/{chance.getrandbits(32):x} {' '.join(chance.choices(words, k=40))}"[
-            :LENGTH
-        ]
-        for _ in range(count)
-    ]
+    return [" ".join(chance.choices(words, k=40))[:LENGTH] for _ in range(count)]
 
 
 def load(prefix: str, count: int) -> None:

@@ -41,10 +41,8 @@ def main() -> int:
     for column in table.columns[1:]:
         column.justify = "right"
 
-    def row(name: str, answers: Sequence[Answer], reference: list[float] | None = None) -> list[float]:
-        # A scorer for each size of batch: it remembers the tokens of texts that it has seen.
-        sizes = zip(answers, BATCHES.items(), strict=True)
-        rates = [evaluate.rate(answer, posts[:number], batch) for answer, (batch, number) in sizes]
+    def row(name: str, answer: Answer, reference: list[float] | None = None) -> list[float]:
+        rates = [evaluate.rate(answer, posts[:number], batch) for batch, number in BATCHES.items()]
         ratios = [f"{rate / other:.0f}" for rate, other in zip(rates, reference or [], strict=bool(reference))]
         table.add_row(name, *(f"{rate:,.0f}" for rate in rates), " / ".join(ratios))
         return rates
@@ -54,14 +52,11 @@ def main() -> int:
         task, split = TASKS[name], read(TASKS[name])
         strength = (Registry().champion(name) or {"reference": {"strength": 0.2}})["reference"]["strength"]
         pipeline = evaluate.reference(strength, task.balanced).fit(split.texts, split.labels)
-        reference = row(f"{name}: scikit-learn (reference)", [pipeline.predict] * len(BATCHES))
-        row(name, [load(name).score for _ in BATCHES], reference)
+        reference = row(f"{name}: scikit-learn (reference)", pipeline.predict)
+        row(name, load(name).score, reference)
     vader = SentimentIntensityAnalyzer()
-    reference = row(
-        "sentiment: VADER, text by text", [lambda texts: list(map(vader.polarity_scores, texts))] * len(BATCHES)
-    )
-    all_models = [load(name) for name in names()]
-    row("moderation: all four models", [Scorer(all_models).score for _ in BATCHES], reference)
+    reference = row("sentiment: VADER, text by text", lambda texts: [vader.polarity_scores(text) for text in texts])
+    row("moderation: all four models", Scorer([load(name) for name in names()]).score, reference)
     console.print(table)
     return 0
 

@@ -24,7 +24,6 @@ NOTHING = BUCKETS  # the bucket of what is no feature; its weights are 0
 SIZES = range(2, 6)
 
 Buckets = NDArray[np.int64]
-Counts = NDArray[np.int64] | NDArray[np.int32]
 
 _BASE = np.uint32(0x01000193)
 _SPREAD = np.uint32(0x9E3779B1)
@@ -50,11 +49,10 @@ SHAPE = {
     "digits": 0.15,
     "lines": 0.15,
 }
-_SHAPE_FACTORS = np.array(list(SHAPE.values()))
-SIGNS = (b"?", b"!", b"@", b"#", b"0123456789", b"\n", bytes(range(65, 91)), bytes(range(97, 123)))
-_CLASSES = len(SIGNS) + 1
 _CLASS = np.zeros(256, np.int64)
-for _number, _signs in enumerate(SIGNS, 1):
+for _number, _signs in enumerate(
+    (b"?", b"!", b"@", b"#", b"0123456789", b"\n", bytes(range(65, 91)), bytes(range(97, 123))), 1
+):
     _CLASS[list(_signs)] = _number
 
 _IS_WORD = np.zeros(256, bool)
@@ -70,7 +68,6 @@ class Features:
     character_starts: (n,) where the bytes of each text begin
     words: buckets of the words and pairs of words of all texts, NOTHING for none
     word_starts: (n + 1,) where the words of each text begin and those of the last end
-    hashes: of each word, which stand in `words` at every second place
     shape: (n, SHAPE) the shape of each text
     """
 
@@ -78,7 +75,6 @@ class Features:
     character_starts: Buckets
     words: Buckets
     word_starts: Buckets
-    hashes: NDArray[np.uint32]
     shape: NDArray[np.float32]
 
     def __len__(self) -> int:
@@ -87,46 +83,24 @@ class Features:
 
 def extract(texts: Sequence[str]) -> Features:
     """The features of a batch of texts."""
-    return of_signs(text.normalise(texts), *count_signs(texts))
-
-
-def of_signs(signs: text.Bytes, lengths: Counts, numbers: Counts) -> Features:
-    """The features of texts by their normalised bytes and what `count_signs` counts."""
-    signs = _ALIKE[signs]
+    signs = _ALIKE[text.normalise(texts)]
     boundaries = np.flatnonzero(signs == text.END)
-    words, word_starts, hashes = _words(signs, boundaries)
-    return Features(_characters(signs), boundaries[:-1], words, word_starts, hashes, shape(lengths, numbers))
+    words, word_starts = _words(signs, boundaries)
+    return Features(_characters(signs), boundaries[:-1], words, word_starts, _shape(texts))
 
 
-def count_signs(texts: Sequence[str]) -> tuple[Buckets, Buckets]:
-    """(n,) the bytes of each text; (n, SIGNS) how many signs of each class."""
-    joined = "".join(texts)
-    if joined.isascii():
-        encoded, sizes = joined.encode("ascii"), map(len, texts)
-    else:
-        each = [text.encode("utf-8", "replace") for text in texts]
-        encoded, sizes = b"".join(each), map(len, each)
-    lengths = np.fromiter(sizes, np.int64, len(texts))
-    classes = _CLASS[np.frombuffer(encoded, np.uint8)]
-    of_text = np.repeat(np.arange(len(texts)) * _CLASSES, lengths)
-    numbers = np.bincount(of_text + classes, minlength=_CLASSES * len(texts)).reshape(-1, _CLASSES)
-    return lengths, numbers[:, 1:]
-
-
-def shape(lengths: Counts, numbers: Counts) -> NDArray[np.float32]:
+def _shape(texts: Sequence[str]) -> NDArray[np.float32]:
     """log(1 + bytes) and its square, the upper-case share of ASCII letters, log(1 + number) of the others."""
-    found = np.empty((len(lengths), len(SHAPE)))
-    found[:, 0] = np.log1p(lengths)
-    found[:, 1] = found[:, 0] ** 2
-    found[:, [2, 3, 5, 6, 7, 8]] = np.log1p(numbers[:, :6])
-    found[:, 4] = numbers[:, 6] / np.maximum(numbers[:, 6] + numbers[:, 7], 1)
-    scaled: NDArray[np.float32] = (found * _SHAPE_FACTORS).astype(np.float32)
-    return scaled
-
-
-def pairs(first: NDArray[np.uint32], second: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    """The buckets of pairs of words, by the hashes of the words."""
-    return (((first * _PAIR) ^ second) * _SPREAD) >> _SHIFT
+    encoded = [text.encode("utf-8", "replace") for text in texts]
+    lengths = np.fromiter(map(len, encoded), np.int64, len(encoded))
+    classes = _CLASS[np.frombuffer(b"".join(encoded), np.uint8)]
+    of_text = np.repeat(np.arange(len(encoded)) * 9, lengths)
+    numbers = np.bincount(of_text + classes, minlength=9 * len(encoded)).reshape(-1, 9)
+    length, log = np.log1p(lengths), np.log1p(numbers[:, 1:7])
+    upper = numbers[:, 7] / np.maximum(numbers[:, 7] + numbers[:, 8], 1)
+    columns = (length, length**2, log[:, 0], log[:, 1], upper, log[:, 2], log[:, 3], log[:, 4], log[:, 5])
+    shape: NDArray[np.float32] = (np.stack(columns, axis=1) * list(SHAPE.values())).astype(np.float32)
+    return shape
 
 
 def _characters(signs: text.Bytes) -> Buckets:
@@ -149,11 +123,11 @@ def _characters(signs: text.Bytes) -> Buckets:
     return np.where(nothing, np.int64(NOTHING), hashes)
 
 
-def _words(signs: text.Bytes, boundaries: Buckets) -> tuple[Buckets, Buckets, NDArray[np.uint32]]:
+def _words(signs: text.Bytes, boundaries: Buckets) -> tuple[Buckets, Buckets]:
     starts, stops = _word_edges(signs)
     first_words = np.searchsorted(starts, boundaries)
     if not len(starts):
-        return np.empty(0, np.int64), 2 * first_words, np.empty(0, np.uint32)
+        return np.empty(0, np.int64), 2 * first_words
     at = np.flatnonzero(_IS_WORD[signs])
     places = np.minimum(at - np.repeat(starts, stops - starts), len(_WORD_POWERS) - 1)
     values = signs[at].astype(np.uint32) * _WORD_POWERS[places]
@@ -162,10 +136,11 @@ def _words(signs: text.Bytes, boundaries: Buckets) -> tuple[Buckets, Buckets, ND
     )
     buckets = np.full(2 * len(hashes), NOTHING, np.int64)
     buckets[::2] = (hashes * _SPREAD) >> _SHIFT
-    buckets[1:-2:2] = pairs(hashes[:-1], hashes[1:])
+    pairs = (hashes[:-1] * _PAIR) ^ hashes[1:]
+    buckets[1:-2:2] = (pairs * _SPREAD) >> _SHIFT
     last_words = first_words[1:][first_words[1:] > first_words[:-1]] - 1
     buckets[2 * last_words + 1] = NOTHING
-    return buckets, 2 * first_words, hashes
+    return buckets, 2 * first_words
 
 
 def _word_edges(signs: text.Bytes) -> tuple[Buckets, Buckets]:

@@ -9,15 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
+from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
 from models import english
-
-if TYPE_CHECKING:
-    from py3langid.langid import LanguageIdentifier
 
 UNDETERMINED = "und"
 MIN_LETTERS = 10
@@ -39,41 +34,13 @@ COMMON_ENGLISH = frozenset(word for word in english.words() if len(word) > 3) | 
 _NO_LANGUAGE = re.compile(r"https?://\S+|[@#]\w+|[^\w\s']|\d")
 
 
-def counts(text: str) -> tuple[int, int, int]:
-    """How many words of a text's beginning are plainly English, how many are common English, and all of them."""
-    words = text[:MAX_CHARACTERS].lower().replace("\u2019", "'").split()
-    return sum(map(PLAINLY_ENGLISH.__contains__, words)), sum(map(COMMON_ENGLISH.__contains__, words)), len(words)
-
-
-def counts_of_texts(texts: Sequence[str]) -> list[tuple[int, int, int]]:
-    """The `counts` of each text."""
-    return [counts(text) for text in texts]
-
-
-def counts_of_tokens(tokens: Sequence[str]) -> NDArray[np.int32]:
-    """(n, 3) the `counts` of texts that are short and, most of them, a single word."""
-    joined = "\n".join(tokens)
-    if not joined.isascii() or not "".join(tokens).isprintable():  # there may be white space in a token
-        return np.array(counts_of_texts(tokens), np.int32)
-    lowered = joined.lower().split("\n")
-    found = np.ones((len(tokens), 3), np.int32)
-    found[:, 0] = [word in PLAINLY_ENGLISH for word in lowered]
-    found[:, 1] = [word in COMMON_ENGLISH for word in lowered]
-    return found
-
-
-def is_english(counted: Sequence[int] | NDArray[np.int32]) -> Any:
-    """Whether the `counts` of a text, or of each text (3, n), tell English."""
-    plain, common, words = counted
-    return ((plain >= 2) & (8 * plain >= words)) | ((common >= 3) & (4 * common >= words))
-
-
 def language(text: str) -> str:
     """The language of a text; mentions, hashtags, addresses and emoji have none."""
-    return "en" if is_english(counts(text)) else _asked(text)
-
-
-def _asked(text: str) -> str:
+    words = text[:MAX_CHARACTERS].lower().replace("\u2019", "'").split()
+    if sum(map(PLAINLY_ENGLISH.__contains__, words)) >= max(2, len(words) / 8):
+        return "en"
+    if sum(map(COMMON_ENGLISH.__contains__, words)) >= max(3, len(words) / 4):
+        return "en"
     plain = _NO_LANGUAGE.sub(" ", text[:MAX_CHARACTERS])[:ENOUGH]
     if sum(map(len, plain.split())) < MIN_LETTERS and plain.isascii():
         return UNDETERMINED
@@ -86,16 +53,8 @@ def languages(texts: Sequence[object]) -> list[str | None]:
     return [language(text) if isinstance(text, str) and text else None for text in texts]
 
 
-def languages_by_counts(texts: Sequence[str], counted: NDArray[np.int32]) -> list[str]:
-    """The language of each text by its `counts` (n, 3)."""
-    english_ones: list[bool] = is_english(counted.T).tolist()
-    return ["en" if known else _asked(text) for text, known in zip(texts, english_ones, strict=True)]
-
-
 @cache
 def _identifier() -> LanguageIdentifier:
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier  # here: not every job meets other languages
-
     identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
     identifier.min_confidence = MIN_CONFIDENCE
     return identifier

@@ -80,25 +80,17 @@ def unscored_reason(text: object) -> str | None:
 
 def normalise(texts: Sequence[str]) -> Bytes:
     """The normalised bytes of all texts: END, text, END, text, … END."""
-    return join_spaced(unjoined(texts))
-
-
-def unjoined(texts: Sequence[str]) -> Bytes:
-    """The normalised bytes, but for letters that are spaced out."""
-    if "".join(texts).isascii() and not any(map(is_escaped, texts)):
-        joined = "\xff".join(["", *texts, ""]).encode("latin-1").translate(_LOWER)
-    else:
-        folded = [text if text.isascii() else _fold(text) for text in map(unescaped, texts)]
-        joined = b"\xff".join([b"", *[text.encode("utf-8", "replace") for text in folded], b""]).translate(_LOWER)
+    folded = [text if text.isascii() else _fold(text) for text in map(_unescaped, texts)]
+    joined: bytes = b"\xff".join([b"", *[text.encode("utf-8", "replace") for text in folded], b""]).translate(_LOWER)
     if b"http" in joined or b"www." in joined:
         joined = _ADDRESSES.sub(ADDRESS, joined)
     signs: Bytes = np.frombuffer(joined, np.uint8)
-    return _letters_for_digits(_shorten(signs))
+    return _join_spaced(_letters_for_digits(_shorten(signs)))
 
 
-def unescaped(text: str) -> str:
+def _unescaped(text: str) -> str:
     """Data sets and APIs of social media escape as HTML does: `&amp;`, `&lt;3`."""
-    return html.unescape(text) if is_escaped(text) else text
+    return html.unescape(text) if "&" in text and ";" in text else text
 
 
 def _fold(text: str) -> str:
@@ -134,28 +126,7 @@ def _letters_for_digits(signs: Bytes) -> Bytes:
     return changed
 
 
-def is_escaped(text: str) -> bool:
-    """Whether there may be an HTML character reference in a text."""
-    return "&" in text and ";" in text
-
-
-def lone_letters(signs: Bytes) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
-    """Whether each text of an `unjoined` buffer begins, whether it ends, and whether it is a letter that stands alone.
-
-    Only then can it be joined with what stands before or behind it. So may be a text that is blank or has a blank
-    there, for several blanks become one.
-    """
-    ends = np.flatnonzero(signs == END)
-    before, behind, blank = ends[:-1], ends[1:], signs == 32
-    empty = behind - before == 1
-    first, last = signs[before + 1], signs[behind - 1]
-    begins = _IS_LETTER[first] & _IS_EDGE[signs[np.minimum(before + 2, behind)]]
-    stops = _IS_LETTER[last] & _IS_EDGE[signs[np.maximum(behind - 2, before)]]
-    one = _IS_LETTER[first] & (behind - before == 2)
-    return begins | empty | blank[before + 1], stops | empty | blank[behind - 1], one
-
-
-def join_spaced(signs: Bytes) -> Bytes:
+def _join_spaced(signs: Bytes) -> Bytes:
     """Three or more single letters with gaps between them are a word: `f o o l`, `f.o.o.l`."""
     gaps = np.flatnonzero(_IS_GAP[signs])
     gaps = gaps[_IS_LETTER[signs[gaps - 1]] & _IS_LETTER[signs[gaps + 1]]]

@@ -19,6 +19,7 @@ from pyflink.table import DataTypes, Expression
 from pyflink.table.types import DataType
 from pyflink.table.udf import FunctionContext, ScalarFunction, udf
 
+from models.language import languages
 from models.runtime import Model, Scorer, Scores, load
 
 Columns = dict[str, object]
@@ -86,11 +87,12 @@ LAST = {
 def score(texts: pd.Series[str], scorer: Scorer, heads: Sequence[Head]) -> pd.DataFrame:
     """The ROWs of a batch, one a text; with several heads each column begins with its head's name."""
     values: list[object] = texts.tolist()
-    results, found = scorer.score_and_tell(values)
+    results = scorer.score(values)
     columns: Columns = {}
     for head, model, scores in zip(heads, scorer.models, results, strict=True):
         prefix = f"{head.model}_" if len(heads) > 1 else ""
         columns |= {prefix + name: column for name, column in head.columns(model, scores).items()}
+    found = languages(values)
     trained = set.intersection(*(set(model.languages) for model in scorer.models))
     columns["language"] = found
     columns["trained_language"] = [None if one is None else one in trained for one in found]
