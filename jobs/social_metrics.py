@@ -23,8 +23,6 @@ TOP = 50
 MINUTES_OF_A_BAND = 10
 # What each document of a user or influencer tells of an hour.
 OF_AN_HOUR = "posts, reach, engagements, engagement_rate, toxic_posts, toxic_share"
-
-
 # What the figures are made of.
 COUNTED = """
     post_id, posted_at, user_id, username, followers, is_verified, is_influencer, platform, topic, content_type,
@@ -243,36 +241,15 @@ def users_by_hour(posts: Table) -> Table:
         """
         SELECT window_time AS minute_time, user_id, posted_at, post_id, username, platform, followers, is_verified,
             is_influencer, tells_followers
-        FROM (
-            SELECT
-                *,
-                ROW_NUMBER() OVER (
-                    PARTITION BY window_start, window_end, user_id
-                    ORDER BY tells_followers DESC, posted_at DESC, post_id DESC
-                ) AS age
-            FROM TABLE(TUMBLE(TABLE {posts}, DESCRIPTOR(minute_time), INTERVAL '10' MINUTE))
-        )
-        WHERE age = 1
+        FROM {latest}
         """,
-        posts=sql(
-            "SELECT *, CASE WHEN followers IS NULL THEN 0 ELSE 1 END AS tells_followers FROM {posts}", posts=posts
+        latest=latest_of_users(
+            sql("SELECT *, CASE WHEN followers IS NULL THEN 0 ELSE 1 END AS tells_followers FROM {posts}", posts=posts),
+            "TUMBLE(TABLE {posts}, DESCRIPTOR(minute_time), INTERVAL '10' MINUTE)",
         ),
     )
-    profiles = sql(
-        """
-        SELECT *
-        FROM (
-            SELECT
-                *,
-                ROW_NUMBER() OVER (
-                    PARTITION BY window_start, window_end, user_id
-                    ORDER BY tells_followers DESC, posted_at DESC, post_id DESC
-                ) AS age
-            FROM TABLE(HOP(TABLE {posts}, DESCRIPTOR(minute_time), INTERVAL '10' MINUTE, INTERVAL '1' HOUR))
-        )
-        WHERE age = 1
-        """,
-        posts=of_ten_minutes,
+    profiles = latest_of_users(
+        of_ten_minutes, "HOP(TABLE {posts}, DESCRIPTOR(minute_time), INTERVAL '10' MINUTE, INTERVAL '1' HOUR)"
     )
     return sql(
         f"""
@@ -286,6 +263,26 @@ def users_by_hour(posts: Table) -> Table:
         """,
         activity=activity,
         profiles=profiles,
+    )
+
+
+def latest_of_users(posts: Table, window: str) -> Table:
+    """One post per user and window, the latest of those that tell the followers; `window` is of the table `{posts}`."""
+    return sql(
+        f"""
+        SELECT *
+        FROM (
+            SELECT
+                *,
+                ROW_NUMBER() OVER (
+                    PARTITION BY window_start, window_end, user_id
+                    ORDER BY tells_followers DESC, posted_at DESC, post_id DESC
+                ) AS age
+            FROM TABLE({window})
+        )
+        WHERE age = 1
+        """,
+        posts=posts,
     )
 
 
