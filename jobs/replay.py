@@ -40,6 +40,12 @@ BATCH_RECORDS = 1000
 BATCH_BYTES = 32 * 1024 * 1024
 MAX_REQUEST_BYTES = 8 * 1024 * 1024
 
+FIRST_PLACE = """\
+INSERT INTO records VALUES (?, ?, ?, ?) ON CONFLICT (identity) DO UPDATE
+SET partition = excluded.partition, offset = excluded.offset, message = excluded.message
+WHERE (excluded.partition, excluded.offset) < (records.partition, records.offset)
+"""
+
 
 class InputError(Exception):
     """Something that the user can mend; the message says how."""
@@ -117,7 +123,7 @@ def chosen(
         ):
             identity = sha256(repr((record.key, record.value)).encode()).digest() if alike_once else record.coordinates
             row = (identity, record.partition, record.offset, message)
-            waiting.execute("INSERT OR IGNORE INTO records VALUES (?, ?, ?, ?)", row)
+            waiting.execute(FIRST_PLACE, row)  # the topic has partitions: the first place need not be read first
     return _in_order(waiting)
 
 
