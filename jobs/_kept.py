@@ -37,7 +37,7 @@ def unusable(records: Table, job: str) -> Table:
 
 
 def with_newest(records: Table) -> Table:
-    """Good records, each with the newest event time of its partition up to it (`newest_time`).
+    """Good records, each with the newest event time of its topic's partition up to it (`newest_time`).
 
     They have to be all those that move the watermark: what a job leaves out, it leaves out afterwards. An event time
     ahead of the record's arrival counts as the arrival, for the watermark too: one fast clock makes nobody else late.
@@ -51,7 +51,8 @@ def with_newest(records: Table) -> Table:
         SELECT
             *,
             MAX(LEAST(CAST(event_time AS TIMESTAMP_LTZ(3)), record_time)) OVER (
-                PARTITION BY record_partition ORDER BY read_time ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+                PARTITION BY record_topic, record_partition
+                ORDER BY read_time ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
             ) AS newest_time
         FROM (SELECT *, PROCTIME() AS read_time FROM {records})
         """,
@@ -59,8 +60,8 @@ def with_newest(records: Table) -> Table:
     )
 
 
-def too_late(records: Table, job: str, minutes: int, out_of_order_seconds: int) -> Table:
-    """Rows of `late_events`: records `with_newest` that came after their tumbling window of so many minutes."""
+def too_late(records: Table, job: str, window_seconds: int, out_of_order_seconds: int) -> Table:
+    """Rows of `late_events`: records `with_newest` that came after their tumbling window of so many seconds."""
     return sql(
         f"""
         SELECT
@@ -74,21 +75,23 @@ def too_late(records: Table, job: str, minutes: int, out_of_order_seconds: int) 
             {_closed_up_to(out_of_order_seconds)} AS `watermark`,
             '{job}' AS job
         FROM {{records}}
-        WHERE NOT ({on_time(minutes, out_of_order_seconds)})
+        WHERE NOT ({on_time(window_seconds, out_of_order_seconds)})
         """,
         records=records,
     )
 
 
-def on_time(minutes: int, out_of_order_seconds: int) -> str:
-    """SQL: the tumbling window of this many minutes (a divisor of 60) that holds `event_time` is still open.
+def on_time(window_seconds: int, out_of_order_seconds: int) -> str:
+    """SQL: the tumbling window of this many seconds (a divisor of an hour) that holds `event_time` is still open.
 
     It closes when the newest event of the record's own partition is `out_of_order_seconds` past its end, or when the
     watermark is past it, which comes first only for a partition that was idle. Flink's own windows close by the
     watermark, which follows the slowest partition: so what passes here is never dropped there without a word.
     """
+    second_of_hour = "(EXTRACT(MINUTE FROM event_time) * 60 + EXTRACT(SECOND FROM event_time))"
     window_end = (
-        f"FLOOR(event_time TO HOUR) + INTERVAL '{minutes}' MINUTE * (EXTRACT(MINUTE FROM event_time) / {minutes} + 1)"
+        "FLOOR(event_time TO HOUR)"
+        f" + INTERVAL '1' SECOND * ({window_seconds} * ({second_of_hour} / {window_seconds} + 1))"
     )
     # A window closes when time reaches its last millisecond.
     return f"{window_end} > {_closed_up_to(out_of_order_seconds)} + INTERVAL '0.001' SECOND"

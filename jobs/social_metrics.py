@@ -62,7 +62,7 @@ def timed_posts(records: Table) -> Table:
 def posts_by_minute(posts: Table, out_of_order_seconds: int) -> Table:
     """Posts that are in time, each once a minute, in its latest version; from here on `minute_time` is their time."""
     posts = sql(
-        f"SELECT event_time, {COUNTED} FROM {{posts}} WHERE {on_time(1, out_of_order_seconds)}",
+        f"SELECT event_time, {COUNTED} FROM {{posts}} WHERE {on_time(60, out_of_order_seconds)}",
         posts=posts,
     )
     return sql(
@@ -418,7 +418,7 @@ def outputs(records: Table) -> dict[str, Table]:
         "social_influencers": social_influencers(users),
         "social_alerts": social_alerts(posts, settings().alert_minutes, settings().alert_width),
         "social_agreement": social_agreement(posts),
-        "late_events": too_late(timed, JOB, 1, out_of_order_seconds),
+        "late_events": too_late(timed, JOB, 60, out_of_order_seconds),
         "dead_letters": unusable(records, JOB),
     }
 

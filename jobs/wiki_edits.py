@@ -150,7 +150,7 @@ def once_per_minute(events: Table, out_of_order_seconds: int) -> Table:
                 event_time, wiki, domain, `type`, is_edit, is_bot, user_name, title, bytes_changed, revision_id,
                 event_id
             FROM {{events}}
-            WHERE {on_time(1, out_of_order_seconds)}
+            WHERE {on_time(60, out_of_order_seconds)}
             """,
             events=events,
         ),
@@ -247,7 +247,7 @@ def outputs(records: Table, languages: str = "") -> dict[str, Table]:
         "wiki_edits": wiki_edits(changes),
         "wiki_activity": wiki_activity(events),
         "wiki_bots": wiki_bots(events),
-        "late_events": too_late(timed, JOB, 1, out_of_order_seconds),
+        "late_events": too_late(timed, JOB, 60, out_of_order_seconds),
         "dead_letters": unusable(records, JOB),
     }
 

@@ -97,9 +97,9 @@ def test_a_post_too_late_is_kept_and_a_correction_in_time_is_not_late(given: Giv
         scored(60),
     )
 
-    assert [row["offset"] for row in rows(too_late(timed_posts(records), "j", minutes=1, out_of_order_seconds=20))] == [
-        77
-    ]
+    assert [
+        row["offset"] for row in rows(too_late(timed_posts(records), "j", window_seconds=60, out_of_order_seconds=20))
+    ] == [77]
 
 
 def test_a_fast_clock_makes_nobody_else_late(given: Given, rows: Rows) -> None:
@@ -108,7 +108,7 @@ def test_a_fast_clock_makes_nobody_else_late(given: Given, rows: Rows) -> None:
 
     records = given("scored_posts", told[0], told[1], fast, *told[2:])
 
-    assert rows(too_late(timed_posts(records), "j", minutes=1, out_of_order_seconds=20)) == []
+    assert rows(too_late(timed_posts(records), "j", window_seconds=60, out_of_order_seconds=20)) == []
     assert sum(row["posts"] for row in rows(social_metrics(in_minutes(records)))) == 6
 
 

@@ -43,7 +43,7 @@ def minutes(changes: Table) -> Table:
 
 
 def late_of(changes: Table) -> Table:
-    return too_late(timed_events(changes), "wiki_edits", minutes=1, out_of_order_seconds=10)
+    return too_late(timed_events(changes), "wiki_edits", window_seconds=60, out_of_order_seconds=10)
 
 
 LANGUAGES_AND_COUNTRIES = {
