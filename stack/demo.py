@@ -11,6 +11,7 @@ import sys
 import time
 from dataclasses import dataclass
 
+import requests
 from elasticsearch import ApiError, Elasticsearch, TransportError
 from rich.console import Console
 from rich.table import Table
@@ -87,6 +88,8 @@ def start(console: Console, source: str) -> None:
             "The public streams want to know who reads them: set CROWDPULSE_WIKIMEDIA_USER_AGENT, for example to"
             " `my-crowdpulse/1.0 (https://example.org/me; me@example.org)`. `make demo` without SOURCE=live needs none."
         )
+    if source == "live" and not processes.pid("wikimedia-live"):
+        check_live_streams()
     cluster.up(console)
     # The producers first: a job that has waited on empty topics takes the first partition to fill for all of the time.
     for name, command in producers(source).items():
@@ -99,6 +102,31 @@ def start(console: Console, source: str) -> None:
         with console.status(f"Submitting jobs/{job}.py …"):
             run = jobs.submit(job)
         console.print(f"Job {run.name} {'already runs' if run.already_ran else 'runs'}.")
+
+
+def check_live_streams() -> None:
+    """Raise StackError, which offers generated events, unless the public streams answer within 10 s as they should."""
+    address = f"{settings().wikimedia_url.rstrip('/')}/recentchange"
+    headers = {"User-Agent": settings().wikimedia_user_agent, "Accept": "text/event-stream"}
+    try:
+        with requests.get(address, headers=headers, stream=True, timeout=5) as response:
+            status, kind = response.status_code, response.headers.get("Content-Type", "")
+            retry_after = response.headers.get("Retry-After", "")
+    except (requests.RequestException, UnicodeError) as error:
+        problem = f"cannot be reached ({type(error).__name__}): is there a network, and does it need a proxy?"
+    else:
+        if status == 200 and kind.startswith("text/event-stream"):
+            return
+        wait = f"in {retry_after} s" if retry_after.isdecimal() else "in some minutes"
+        problem = {
+            200: f"answered with {kind or 'something unnamed'} instead of an event stream: check the network's log-in"
+            " page or proxy, and CROWDPULSE_WIKIMEDIA_URL.",
+            403: "answered 403: Wikimedia refuses clients that do not say who they are. Make"
+            " CROWDPULSE_WIKIMEDIA_USER_AGENT a name with an address, as its User-Agent policy asks.",
+            429: "answered 429: too many connections or requests from this address. End its other readers, and try"
+            f" again {wait}.",
+        }.get(status, f"answered {status}: check CROWDPULSE_WIKIMEDIA_URL, or try again later.")
+    raise StackError(f"{address} {problem} `make demo` without SOURCE=live needs no network: its events are generated.")
 
 
 def wait_for_documents(console: Console, client: Elasticsearch, source: str) -> None:
