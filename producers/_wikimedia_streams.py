@@ -32,6 +32,19 @@ STREAMS = {
             "mediawiki.page_revert_risk_prediction_change.v1",
             "revert-risk",
         ),
+        Stream(
+            "mediawiki.page_outlink_topic_prediction_change.v1",
+            "wiki_outlink_topics",
+            "mediawiki.page_outlink_topic_prediction_change.v1",
+            "outlink-topics",
+        ),
+        # Unlike its neighbours, this one has no name without `mediawiki.` at EventStreams.
+        Stream(
+            "mediawiki.revision-visibility-change",
+            "wiki_visibility_change",
+            "mediawiki.revision-visibility-change",
+            "visibility-change",
+        ),
     )
 }
 NAMES = {
