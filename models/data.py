@@ -6,6 +6,7 @@ the repository. Grain of all that is read here: one text with one label.
 
 from __future__ import annotations
 
+import bz2
 import csv
 import html
 from collections import Counter, defaultdict
@@ -150,6 +151,14 @@ def _tweeteval_set(task: str, part: str, names: Sequence[str]) -> DataSet:
     )
 
 
+def _edits(path: Path) -> Pairs:
+    """A reader of revisions: "text" is the line of tab-separated features, the label the last column."""
+    with bz2.open(path, "rt", encoding="utf-8") as lines:
+        for line in lines:
+            features, reverted = line.rstrip("\n").rsplit("\t", 1)
+            yield features, {"True": "reverted", "False": "kept"}[reverted]
+
+
 SENTIMENTS = ("negative", "neutral", "positive")
 TOXICITY = ("clean", "toxic")
 
@@ -193,4 +202,11 @@ SETS: dict[str, DataSet] = {
         for part in ("train", "val")
     },
     "sentiment-val": _tweeteval_set("sentiment", "val", SENTIMENTS),
+    "editquality": DataSet(
+        "revisions of the English Wikipedia of 2015, with features, reverted or not",
+        "https://github.com/wikimedia/editquality (datasets/demo/enwiki.features_reverted.training.20k_2015.tsv.bz2)",
+        "MIT",
+        ("editquality/enwiki.features_reverted.training.20k_2015.tsv.bz2",),
+        _edits,
+    ),
 }
