@@ -61,6 +61,12 @@ class Settings(BaseSettings):
     wiki_out_of_order_seconds: int = Field(
         10, ge=0, le=86400, description="How far behind the newest event an event may be and still be on time."
     )
+    wiki_score_wait_seconds: int = Field(
+        120,
+        ge=1,
+        le=86400,
+        description="How long the events about a revision (its score above all) may be told after one another.",
+    )
     wiki_languages: str = Field(
         "", pattern=r"^([a-z-]+(,[a-z-]+)*)?$", description="Keep only these languages, as in `en,de`; empty: all."
     )
@@ -87,6 +93,13 @@ class Settings(BaseSettings):
     )
     wikimedia_user_agent: str = Field(
         "", description="Who you are, compulsory for live streams: `name/1.0 (https://you.example; you@example.org)`."
+    )
+    liftwing: bool = Field(
+        False, description="Ask Wikimedia's public Lift Wing for scores of revisions that have none."
+    )
+    liftwing_url: str = Field(
+        "https://api.wikimedia.org/service/lw/inference/v1/models/revertrisk-language-agnostic:predict",
+        description="Address of its revert-risk model.",
     )
 
     data: str = Field("", description="Folder of the data sets for training; empty: ../shared/data beside the project.")
