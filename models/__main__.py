@@ -13,7 +13,6 @@ from typing import IO, Any
 
 import orjson
 
-from models import data
 from models.language import languages
 from models.runtime import Model, load, names
 
@@ -94,12 +93,12 @@ def _arguments() -> argparse.ArgumentParser:
         "evaluation and card. Needs the training environment.",
     )
     train.add_argument("name", choices=["reverts"])
-    train.add_argument("--data", type=Path, metavar="DIR", help=f"folder of the data sets (default: {data.folder()})")
+    train.add_argument("--data", type=Path, metavar="DIR", help="folder of the data sets (default: CROWDPULSE_DATA)")
     return parser
 
 
 def _train(where: Path | None) -> int:
-    from models import reverts_training  # scikit-learn, which scoring does without
+    from models import data, reverts_training  # which need more than scoring does
 
     try:
         found = reverts_training.train(where)

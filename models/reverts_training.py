@@ -71,13 +71,24 @@ def read(where: Path | None = None) -> Revisions:
     registration.
     """
     lines, labels = data.read(SET, where)
-    columns = list(zip(*(line.split("\t") for line in lines), strict=True))
-    if len(columns) != 10:
-        raise ValueError(f"The data set {SET} has {len(columns)} features a line, it should have 10.")
-    revision, added, removed, age = (np.array(columns[one], float) for one in (0, 2, 3, 9))
-    anonymous, trusted = (np.array(columns[one]) == "True" for one in (7, 8))
+    try:
+        columns = list(zip(*(line.split("\t") for line in lines), strict=True))
+        revision, _, added, removed, _, _, _, is_anonymous, is_trusted, since = columns
+        numbers = [np.array(column, float) for column in (revision, added, removed, since)]
+    except ValueError as error:
+        raise ValueError(
+            f"The lines of the data set {SET} are not in the expected form ({error}); they should be the ten features "
+            f"and the label of {data.SETS[SET].origin}."
+        ) from error
+    anonymous, trusted = (np.array(column) == "True" for column in (is_anonymous, is_trusted))
+    edits, added_words, removed_words, age = numbers
     return Revisions(
-        age, ~anonymous, trusted, added - removed, np.array(labels) == "reverted", _groups(revision, anonymous, age)
+        age,
+        ~anonymous,
+        trusted,
+        added_words - removed_words,
+        np.array(labels) == "reverted",
+        _groups(edits, anonymous, age),
     )
 
 
