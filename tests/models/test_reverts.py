@@ -244,6 +244,16 @@ def test_the_model_of_this_repository_holds_on_the_part_that_it_did_not_see(trai
         assert roc_auc_score(out.reverted, training.score(load(), out, wrong_by)) >= 0.84
 
 
+def test_where_age_or_size_is_unknown_as_many_reverts_are_expected_as_there_are(training: Any, revisions: Any) -> None:
+    learnt = revisions.of(~training.held_out(revisions))
+    unknown = np.full(len(learnt.age), UNKNOWN)
+
+    for known in (learnt._replace(words=unknown), learnt._replace(age=unknown)):
+        scores = training.score(load(), known)
+        for kind in (learnt.registered, ~learnt.registered):
+            assert scores[kind].sum() == pytest.approx(learnt.reverted[kind].sum(), rel=0.01)
+
+
 def test_training_again_gives_the_same_model_and_figures(training: Any, revisions: Any, tmp_path: Path) -> None:
     training.train(weights=tmp_path / "weights", cards=tmp_path / "cards")
 
