@@ -63,7 +63,7 @@ CREATE TABLE scored_posts (
         WHEN posted_at <= record_time + INTERVAL '5' MINUTE THEN posted_at
         ELSE TO_TIMESTAMP_LTZ(0, 3)
     END,
-    WATERMARK FOR event_time AS LEAST(event_time, record_time) - INTERVAL '${SOCIAL_OUT_OF_ORDER_SECONDS}' SECOND
+    WATERMARK FOR event_time AS LEAST(event_time, record_time) - INTERVAL '1' SECOND * ${SOCIAL_OUT_OF_ORDER_SECONDS}
 ) WITH (
     'connector' = 'kafka',
     'topic' = '${PREFIX}scored_posts',

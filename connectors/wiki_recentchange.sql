@@ -38,7 +38,7 @@ CREATE TABLE wiki_recentchange (
             THEN meta.dt
         ELSE TO_TIMESTAMP_LTZ(0, 3)
     END,
-    WATERMARK FOR event_time AS LEAST(event_time, record_time) - INTERVAL '${WIKI_OUT_OF_ORDER_SECONDS}' SECOND
+    WATERMARK FOR event_time AS LEAST(event_time, record_time) - INTERVAL '1' SECOND * ${WIKI_OUT_OF_ORDER_SECONDS}
 ) WITH (
     'connector' = 'kafka',
     'topic' = '${PREFIX}wiki_recentchange',

@@ -99,5 +99,5 @@ def on_time(window_seconds: int, out_of_order_seconds: int) -> str:
 
 def _closed_up_to(out_of_order_seconds: int) -> str:
     """SQL: the time up to which windows are closed for a record."""
-    own = f"newest_time - INTERVAL '{out_of_order_seconds}' SECOND"
+    own = f"newest_time - INTERVAL '1' SECOND * {out_of_order_seconds}"
     return f"GREATEST({own}, COALESCE(CURRENT_WATERMARK(event_time), {own}))"

@@ -4,6 +4,7 @@
   document, without any state.
 - `wiki_activity`: one document per wiki, minute and bots or people, of all types of events.
 - `wiki_bots`: one document per bot and ten minutes, made of the same minutes.
+- `wiki_edits_hidden_users`, `_comments`: what is hidden later (`wiki_visibility_change`) leaves the documents.
 
 Time is `meta.dt`. In the windows an event counts once; one too late for its minute counts in none and goes to
 `late_events`, a record that cannot be used to `dead_letters`. The state is what the open windows hold.
@@ -14,49 +15,17 @@ from __future__ import annotations
 from pyflink.table import Table
 from pyflink.table.expressions import col
 
+from jobs._hidden import hidden
 from jobs._kept import RECORD, on_time, too_late, unusable, with_newest
 from jobs._tables import insert, sql, table_environment
+from jobs._wikis import IP_ADDRESS, country_of, is_of, language_of, user_kind_of
 from settings import settings
 
 JOB = "wiki_edits"
 
-# The language is the first label of a project's host; `www.wikidata.org`, `commons.wikimedia.org`, `test.wikipedia.org`
-# and their like are wikis of no one language.
-LANGUAGE_HOST = (
-    r"^(?!www\.|ten\.|mul\.)[a-z]{2,3}(-[a-z-]+)?(\.m)?"
-    r"\.(wikipedia|wiktionary|wikibooks|wikinews|wikiquote|wikisource|wikiversity|wikivoyage)\.org$"
-)
-COUNTRIES = {
-    "en": "US", "ky": "KG", "ja": "JP", "vi": "VN", "ko": "KR",
-    "zh": "CN", "sv": "SE", "et": "EE", "cs": "CZ", "da": "DK",
-}  # fmt: skip
-
-# Who is not logged in is told by an IP address or, since 2024, by a temporary account such as ~2026-1234.
-IP_ADDRESS = r"^(\d{1,3}(\.\d{1,3}){3}|[0-9A-Fa-f]{0,4}(:[0-9A-Fa-f]{0,4}){2,7})$"
-TEMPORARY_ACCOUNT = r"^~\d{4}-"
-
-
-def language_of(domain: str) -> str:
-    """SQL: the language of the wiki at this host, null where it is of no one language."""
-    # Not REGEXP_EXTRACT: Flink compiles its pattern for each row, that of REGEXP once.
-    return f"""
-        CASE
-            WHEN {domain} LIKE 'simple.%' THEN 'en'
-            WHEN REGEXP({domain}, '{LANGUAGE_HOST}') THEN SPLIT_INDEX({domain}, '.', 0)
-        END
-    """
-
-
-def country_of(domain: str) -> str:
-    """SQL: the country (ISO 3166 where the language has a well-known one) that stands for the language on a map."""
-    # A map and not a CASE: Flink inlines the language's expression at each place where it is used.
-    countries = ", ".join(f"'{language}', '{country}'" for language, country in COUNTRIES.items())
-    return f"COALESCE(MAP[{countries}][{language_of(domain)}], UPPER({language_of(domain)}))"
-
 
 def usable_changes(records: Table, languages: str = "") -> Table:
     """Good events; `is_chosen` is what the job tells of: no canary, and a wiki of `languages` (`en,de`; empty: all)."""
-    chosen = ", ".join(f"'{language}'" for language in languages.split(","))
     return sql(
         f"""
         SELECT
@@ -64,8 +33,7 @@ def usable_changes(records: Table, languages: str = "") -> Table:
             `type` IN ('edit', 'new') AS is_edit,
             COALESCE(bot, FALSE) AS is_bot,
             CASE WHEN `type` = 'new' THEN COALESCE(`length`.`old`, 0) ELSE `length`.`old` END AS bytes_before,
-            COALESCE(meta.domain, '') <> 'canary'
-            {f"AND COALESCE({language_of('meta.domain')} IN ({chosen}), FALSE)" if languages else ""} AS is_chosen
+            {is_of(languages, "meta.domain")} AS is_chosen
         FROM {{records}}
         WHERE problem IS NULL
         """,
@@ -90,12 +58,7 @@ def wiki_edits(changes: Table) -> Table:
             {country_of("meta.domain")} AS country,
             namespace,
             `user` AS user_name,
-            CASE
-                WHEN `user` IS NULL THEN 'hidden'
-                WHEN REGEXP(`user`, '{IP_ADDRESS}') THEN 'anonymous'
-                WHEN REGEXP(`user`, '{TEMPORARY_ACCOUNT}') THEN 'temporary'
-                ELSE 'registered'
-            END AS user_kind,
+            {user_kind_of("`user`")} AS user_kind,
             REGEXP(`user`, '{IP_ADDRESS}') AS is_anonymous,
             is_bot,
             COALESCE(minor, FALSE) AS is_minor,
@@ -110,27 +73,42 @@ def wiki_edits(changes: Table) -> Table:
     )
 
 
-def timed_events(changes: Table) -> Table:
-    """What the windows count of each change, and what `late_events` keeps of it, with what tells whether it is late."""
-    return with_newest(
-        sql(
-            f"""
-            SELECT
-                event_time, wiki, meta.domain AS domain, `type`, is_edit, is_bot, `user` AS user_name, title,
-                `length`.`new` - bytes_before AS bytes_changed,
-                CASE WHEN is_edit THEN revision.`new` END AS revision_id,
-                CASE WHEN NOT is_edit THEN meta.id END AS event_id,
-                is_chosen,
-                {RECORD}
-            FROM {{changes}}
-            """,
-            changes=changes,
-        )
-    ).where(col("is_chosen"))
+def timed_events(changes: Table, hidings: Table, languages: str = "") -> Table:
+    """What the windows count of each change, what `late_events` keeps of it, and what tells whether it is late.
+
+    Good rows of wiki_visibility_change are among them, for what they hide has to wait for its edit; `hides_user` is
+    null for all others.
+    """
+    told = sql(
+        f"""
+        SELECT
+            event_time, wiki, meta.domain AS domain, `type`, is_edit, is_bot, `user` AS user_name, title,
+            `length`.`new` - bytes_before AS bytes_changed,
+            CASE WHEN is_edit THEN revision.`new` END AS revision_id,
+            CASE WHEN NOT is_edit THEN meta.id END AS event_id,
+            CAST(NULL AS BOOLEAN) AS hides_user,
+            CAST(NULL AS BOOLEAN) AS hides_comment,
+            is_chosen,
+            {RECORD}
+        FROM {{changes}}
+        UNION ALL SELECT
+            event_time, `database`, meta.domain, CAST(NULL AS STRING), FALSE, FALSE, CAST(NULL AS STRING),
+            CAST(NULL AS STRING), CAST(NULL AS BIGINT), rev_id, CAST(NULL AS STRING),
+            NOT COALESCE(visibility.`user`, TRUE),
+            NOT COALESCE(visibility.`comment`, TRUE),
+            {is_of(languages, "meta.domain")},
+            {RECORD}
+        FROM {{hidings}}
+        WHERE problem IS NULL
+        """,
+        changes=changes,
+        hidings=hidings,
+    )
+    return with_newest(told).where(col("is_chosen"))
 
 
 def once_per_minute(events: Table, out_of_order_seconds: int) -> Table:
-    """Events that are in time in windows of a minute, each once: a copy has the same time and so the same window."""
+    """Changes that are in time in windows of a minute, each once: a copy has the same time and so the same window."""
     return sql(
         """
         SELECT *
@@ -150,7 +128,7 @@ def once_per_minute(events: Table, out_of_order_seconds: int) -> Table:
                 event_time, wiki, domain, `type`, is_edit, is_bot, user_name, title, bytes_changed, revision_id,
                 event_id
             FROM {{events}}
-            WHERE {on_time(60, out_of_order_seconds)}
+            WHERE hides_user IS NULL AND {on_time(60, out_of_order_seconds)}
             """,
             events=events,
         ),
@@ -237,28 +215,55 @@ def wiki_bots(events: Table) -> Table:
     )
 
 
-def outputs(records: Table, languages: str = "") -> dict[str, Table]:
+def hidden_users(events: Table, out_of_order_seconds: int) -> Table:
+    """The fields that name a user, emptied."""
+    return sql(
+        """
+        SELECT
+            wiki, revision_id, CAST(NULL AS STRING) AS user_name, 'hidden' AS user_kind,
+            CAST(NULL AS BOOLEAN) AS is_anonymous
+        FROM {hidden}
+        """,
+        hidden=hidden(events, "hides_user", out_of_order_seconds),
+    )
+
+
+def hidden_comments(events: Table, out_of_order_seconds: int) -> Table:
+    """The comment, emptied."""
+    return sql(
+        "SELECT wiki, revision_id, CAST(NULL AS STRING) AS `comment` FROM {hidden}",
+        hidden=hidden(events, "hides_comment", out_of_order_seconds),
+    )
+
+
+def outputs(records: Table, hidings: Table, languages: str = "") -> dict[str, Table]:
     """What the job writes: for each sink its rows."""
     out_of_order_seconds = settings().wiki_out_of_order_seconds
     changes = usable_changes(records, languages)
-    timed = timed_events(changes)
+    timed = timed_events(changes, hidings, languages)
     events = once_per_minute(timed, out_of_order_seconds)
     return {
         "wiki_edits": wiki_edits(changes),
         "wiki_activity": wiki_activity(events),
         "wiki_bots": wiki_bots(events),
-        "late_events": too_late(timed, JOB, 60, out_of_order_seconds),
-        "dead_letters": unusable(records, JOB),
+        "wiki_edits_hidden_users": hidden_users(timed, out_of_order_seconds),
+        "wiki_edits_hidden_comments": hidden_comments(timed, out_of_order_seconds),
+        "late_events": too_late(timed.where(col("hides_user").is_null), JOB, 60, out_of_order_seconds),
+        "dead_letters": unusable(records, JOB).union_all(unusable(hidings, JOB)),
     }
 
 
 def main() -> None:
     t_env = table_environment(
         JOB,
-        reads=["wiki_recentchange"],
-        writes=["wiki_edits", "wiki_activity", "wiki_bots", "late_events", "dead_letters"],
-    )
-    insert(t_env, outputs(t_env.from_path("wiki_recentchange"), settings().wiki_languages))
+        reads=["wiki_recentchange", "wiki_visibility_change"],
+        writes=[
+            "wiki_edits", "wiki_activity", "wiki_bots", "wiki_edits_hidden_users", "wiki_edits_hidden_comments",
+            "late_events", "dead_letters",
+        ],
+    )  # fmt: skip
+    records, hidings = t_env.from_path("wiki_recentchange"), t_env.from_path("wiki_visibility_change")
+    insert(t_env, outputs(records, hidings, settings().wiki_languages))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any
 
+import pytest
 from pyflink.table import Table
 
 from jobs._kept import too_late, unusable
@@ -15,6 +16,7 @@ from tests.conftest import Row, at
 
 Given = Callable[..., Table]
 Rows = Callable[[Table], list[Row]]
+Of = Callable[[Table], Table]
 
 _offsets = count()
 
@@ -38,12 +40,20 @@ def change(seconds: float = 0, **fields: Any) -> Row:
     return row
 
 
-def minutes(changes: Table) -> Table:
-    return once_per_minute(timed_events(changes), out_of_order_seconds=10)
+@pytest.fixture
+def timed(given: Given) -> Of:
+    """Changes with what tells whether they are late, beside a topic where nothing is hidden."""
+    return lambda changes: timed_events(changes, given("wiki_visibility_change"))
 
 
-def late_of(changes: Table) -> Table:
-    return too_late(timed_events(changes), "wiki_edits", window_seconds=60, out_of_order_seconds=10)
+@pytest.fixture
+def minutes(timed: Of) -> Of:
+    return lambda changes: once_per_minute(timed(changes), out_of_order_seconds=10)
+
+
+@pytest.fixture
+def late_of(timed: Of) -> Of:
+    return lambda changes: too_late(timed(changes), "wiki_edits", window_seconds=60, out_of_order_seconds=10)
 
 
 LANGUAGES_AND_COUNTRIES = {
@@ -130,7 +140,7 @@ def test_an_edit_is_a_document_of_all_its_fields(given: Given, rows: Rows) -> No
     assert bare | {"bytes_before": None, "bytes_changed": None, "is_bot": False, "is_minor": False} == bare
 
 
-def test_a_minute_is_counted_per_wiki_and_by_bots_or_people(given: Given, rows: Rows) -> None:
+def test_a_minute_is_counted_per_wiki_and_by_bots_or_people(given: Given, rows: Rows, minutes: Of) -> None:
     changes = usable_changes(
         given(
             "wiki_recentchange",
@@ -160,7 +170,7 @@ def test_a_minute_is_counted_per_wiki_and_by_bots_or_people(given: Given, rows: 
     }  # fmt: skip
 
 
-def test_an_event_told_twice_counts_once(given: Given, rows: Rows) -> None:
+def test_an_event_told_twice_counts_once(given: Given, rows: Rows, minutes: Of) -> None:
     edit = change(1, revision__new=7)
     other_id = change(1, revision__new=7)  # the same revision, told by a second data centre
     log = change(2, type="log", revision=None, length=None)
@@ -173,7 +183,7 @@ def test_an_event_told_twice_counts_once(given: Given, rows: Rows) -> None:
     assert found["dewiki"]["edits"] == 1
 
 
-def test_a_bots_share_is_of_all_edits_of_its_ten_minutes(given: Given, rows: Rows) -> None:
+def test_a_bots_share_is_of_all_edits_of_its_ten_minutes(given: Given, rows: Rows, minutes: Of) -> None:
     changes = usable_changes(
         given(
             "wiki_recentchange",
@@ -195,7 +205,9 @@ def test_a_bots_share_is_of_all_edits_of_its_ten_minutes(given: Given, rows: Row
     assert (found[1]["window_start"], found[1]["share_of_edits"]) == (at(600), 1.0)
 
 
-def test_what_is_too_late_for_its_minute_is_kept_and_counted_in_no_window(given: Given, rows: Rows) -> None:
+def test_what_is_too_late_for_its_minute_is_kept_and_counted_in_no_window(
+    given: Given, rows: Rows, minutes: Of, late_of: Of
+) -> None:
     changes = usable_changes(
         given(
             "wiki_recentchange",
@@ -242,7 +254,7 @@ def test_a_record_with_a_problem_is_a_dead_letter_and_nothing_else(given: Given,
     assert len(rows(wiki_edits(usable_changes(records)))) == 1
 
 
-def test_bad_times_do_not_move_the_watermark(given: Given, rows: Rows) -> None:
+def test_bad_times_do_not_move_the_watermark(given: Given, rows: Rows, late_of: Of) -> None:
     ahead = change(5000, record_time=at(0))
     unreadable = {"error": "not_json", "record_time": at(9000)}
     changes = usable_changes(given("wiki_recentchange", change(0), ahead, unreadable, change(1)))
@@ -262,7 +274,9 @@ def test_a_language_filter_keeps_these_languages_only(given: Given, rows: Rows) 
     assert found == {"en", "de"}
 
 
-def test_the_columns_of_each_output_are_the_sinks(given: Given, fits_sink: Callable[[str, Table], bool]) -> None:
+def test_the_columns_of_each_output_are_the_sinks(
+    given: Given, fits_sink: Callable[[str, Table], bool], minutes: Of, late_of: Of
+) -> None:
     records = given("wiki_recentchange")
     changes = usable_changes(records)
 
@@ -277,7 +291,10 @@ def test_in_one_job_all_counts_are_of_windows_whose_state_ends(
     given: Given, plan: Callable[[dict[str, Table]], str]
 ) -> None:
     operators = set(
-        re.findall(r"\b(\w*(?:Aggregate|Deduplicate|Join|Rank)\w*)\(", plan(outputs(given("wiki_recentchange"))))
+        re.findall(
+            r"\b(\w*(?:Aggregate|Deduplicate|Join|Rank)\w*)\(",
+            plan(outputs(given("wiki_recentchange"), given("wiki_visibility_change"))),
+        )
     )
 
     assert operators == {

@@ -1,0 +1,18 @@
+-- One row per revision whose comment was hidden on its wiki: changes the document of wiki_edits, if there is one. Key: wiki,
+-- revision_id. Written by jobs/wiki_edits.py.
+CREATE TABLE wiki_edits_hidden_comments (
+    wiki STRING,
+    revision_id BIGINT,
+    `comment` STRING,
+    PRIMARY KEY (wiki, revision_id) NOT ENFORCED
+) WITH (
+    'connector' = 'elasticsearch',
+    'hosts' = '${ELASTICSEARCH_HOSTS}',
+    'username' = '${ELASTICSEARCH_USERNAME}',
+    'password' = '${ELASTICSEARCH_PASSWORD}',
+    'api-key' = '${ELASTICSEARCH_API_KEY}',
+    'ssl.ca' = '${ELASTICSEARCH_SSL_CA}',
+    'index' = '${PREFIX}wiki_edits',
+    'sink.write-mode' = 'update',
+    'sink.failure-handler' = 'index:${PREFIX}rejected_documents'
+);

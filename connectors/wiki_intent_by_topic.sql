@@ -1,0 +1,31 @@
+-- One document per five minutes, wiki and topic of the pages: how many revisions have which intent; a page has several
+-- topics. Key: window_start, window_end, wiki, topic. Written by jobs/wiki_intent.py when the window closes.
+-- `judged`: revisions with one of the four intents, of which the shares are; the others are `unscored`, or have nothing but
+-- the chance of a revert.
+CREATE TABLE wiki_intent_by_topic (
+    window_start TIMESTAMP_LTZ(3),
+    window_end TIMESTAMP_LTZ(3),
+    wiki STRING,
+    topic STRING,
+    edits BIGINT,
+    judged BIGINT,
+    unscored BIGINT,
+    constructive BIGINT,
+    good_faith_damage BIGINT,
+    vandalism BIGINT,
+    bad_faith_harmless BIGINT,
+    constructive_share DOUBLE,
+    good_faith_damage_share DOUBLE,
+    vandalism_share DOUBLE,
+    bad_faith_harmless_share DOUBLE,
+    PRIMARY KEY (window_start, window_end, wiki, topic) NOT ENFORCED
+) WITH (
+    'connector' = 'elasticsearch',
+    'hosts' = '${ELASTICSEARCH_HOSTS}',
+    'username' = '${ELASTICSEARCH_USERNAME}',
+    'password' = '${ELASTICSEARCH_PASSWORD}',
+    'api-key' = '${ELASTICSEARCH_API_KEY}',
+    'ssl.ca' = '${ELASTICSEARCH_SSL_CA}',
+    'index' = '${PREFIX}wiki_intent_by_topic',
+    'sink.failure-handler' = 'index:${PREFIX}rejected_documents'
+);
