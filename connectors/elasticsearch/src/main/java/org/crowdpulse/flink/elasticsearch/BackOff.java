@@ -48,9 +48,13 @@ final class BackOff {
     long pause() {
         paused = true;
         allowed = 1;
-        int doublings = Math.min(failures++, 40);
-        long bound = initialDelay >= maxDelay >> doublings ? maxDelay : initialDelay << doublings;
-        return random.nextLong(bound + 1);
+        return random.nextLong(bound(failures++) + 1);
+    }
+
+    /** Largest delay, in milliseconds, after so many failures before. */
+    long bound(int failuresBefore) {
+        int doublings = Math.min(failuresBefore, 40);
+        return initialDelay >= maxDelay >> doublings ? maxDelay : initialDelay << doublings;
     }
 
     void resume() {

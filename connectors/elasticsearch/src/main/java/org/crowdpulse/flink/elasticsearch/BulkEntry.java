@@ -16,6 +16,10 @@ final class BulkEntry implements Serializable {
     enum Operation {
         /** Writes the document, over an older one of the same id. */
         INDEX("index"),
+        /** Writes some fields of a document, which is made if there is none. */
+        MERGE("update"),
+        /** Writes some fields of a document that exists. */
+        UPDATE("update"),
         /** Removes the document. */
         DELETE("delete"),
         /** Writes a document that was refused elsewhere to the index of refused documents. */
@@ -40,6 +44,8 @@ final class BulkEntry implements Serializable {
 
     private transient int attempts;
     private transient int serverErrors;
+    private transient int postponements;
+    private transient long missingSince;
 
     BulkEntry(Operation operation, String index, String id, boolean shared, byte[] bytes, int sourceStart) {
         this.operation = operation;
@@ -54,16 +60,26 @@ final class BulkEntry implements Serializable {
         return bytes.length;
     }
 
-    /** Length of the document in bytes; 0 for a deletion. */
+    /** Length of the document in bytes, of a partial one with what is around it; 0 for a deletion. */
     int sourceSize() {
         return operation == Operation.DELETE ? 0 : bytes.length - 1 - sourceStart;
     }
 
-    /** The document as text; null for a deletion. */
+    /** The document as text, a partial one with what is around it; null for a deletion. */
     String source() {
         return operation == Operation.DELETE
                 ? null
                 : new String(bytes, sourceStart, sourceSize(), StandardCharsets.UTF_8);
+    }
+
+    /** Whether fields of the document stay as they are. */
+    boolean partial() {
+        return operation == Operation.MERGE || operation == Operation.UPDATE;
+    }
+
+    /** Whether the document is the same after both entries as after this one alone; only asked of equal entries. */
+    boolean replaces(BulkEntry earlier) {
+        return !partial() || operation == Operation.UPDATE && earlier.operation == Operation.UPDATE;
     }
 
     /** Counts one more attempt that has to be repeated, and returns how many there were. */
@@ -74,6 +90,19 @@ final class BulkEntry implements Serializable {
     /** Counts one more error of the server (500) about this document alone, and returns how many there were. */
     int serverFailed() {
         return ++serverErrors;
+    }
+
+    /** Counts one more wait of this document alone, and returns how many there were before. */
+    int postponedAgain() {
+        return postponements++;
+    }
+
+    /** When the document was first found missing, which is now at the latest, in milliseconds since 1970. */
+    long missingSince(long now) {
+        if (missingSince == 0) {
+            missingSince = now;
+        }
+        return missingSince;
     }
 
     @Override

@@ -19,8 +19,12 @@ import org.crowdpulse.flink.elasticsearch.BulkEntry.Operation;
  */
 final class BulkEntrySerializer implements SimpleVersionedSerializer<BufferedRequestState<BulkEntry>> {
 
-    private static final int VERSION = 1;
-    private static final Operation[] OPERATIONS = {Operation.INDEX, Operation.DELETE, Operation.INDEX_REFUSED};
+    /** Version 1 had the first three operations; the bytes are the same. */
+    private static final int VERSION = 2;
+
+    private static final Operation[] OPERATIONS = {
+        Operation.INDEX, Operation.DELETE, Operation.INDEX_REFUSED, Operation.MERGE, Operation.UPDATE
+    };
 
     @Override
     public int getVersion() {
@@ -47,9 +51,9 @@ final class BulkEntrySerializer implements SimpleVersionedSerializer<BufferedReq
 
     @Override
     public BufferedRequestState<BulkEntry> deserialize(int version, byte[] serialized) throws IOException {
-        if (version != VERSION) {
+        if (version < 1 || version > VERSION) {
             throw new IOException("The checkpoint holds Elasticsearch sink state of version " + version
-                    + ", this sink reads version " + VERSION + ". Restore it with the sink that wrote it.");
+                    + ", this sink reads versions 1 to " + VERSION + ". Restore it with the sink that wrote it.");
         }
         DataInputStream in = new DataInputStream(new ByteArrayInputStream(serialized));
         int count = in.readInt();

@@ -2,19 +2,27 @@ package org.crowdpulse.flink.elasticsearch;
 
 import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Collection;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
 import java.util.ListIterator;
 import java.util.Map;
+import java.util.PriorityQueue;
 
 /**
  * Entries that wait for a bulk request, in order, such that at most one entry of a document is under way: whatever is
  * sent again or answered late, the last write of a document is sent last.
  *
- * <p>A later entry replaces one of the same document that still waits, and is held back while one is under way. Used by
- * the task's thread alone.
+ * <p>A later entry replaces those of the same document that still wait, unless it leaves fields as they are that these
+ * write: then it follows them. It is held back while another is under way or postponed.
+ *
+ * <p>Used by the task's thread alone.
  */
 final class BulkQueue {
+
+    /** What follows most entries, so that it takes no memory; never changed. */
+    private static final ArrayDeque<BulkEntry> NOTHING = new ArrayDeque<>(0);
 
     /** The place of one document in the queue or in a request. */
     static final class Slot {
@@ -22,9 +30,11 @@ final class BulkQueue {
         private final String index;
         private final String id;
         private BulkEntry entry;
-        private BulkEntry next;
+        private ArrayDeque<BulkEntry> next = NOTHING;
         private boolean inFlight;
+        private boolean postponed;
         private boolean endsRequest;
+        private long dueAt;
 
         private Slot(BulkEntry entry) {
             this.index = entry.index;
@@ -48,6 +58,7 @@ final class BulkQueue {
     }
 
     private final ArrayDeque<Slot> ready = new ArrayDeque<>();
+    private final PriorityQueue<Slot> postponed = new PriorityQueue<>(Comparator.comparingLong(slot -> slot.dueAt));
     private final Map<Slot, Slot> slots = new HashMap<>();
     private long readyBytes;
     private int held;
@@ -57,14 +68,33 @@ final class BulkQueue {
         Slot added = new Slot(entry);
         Slot slot = entry.shared ? slots.putIfAbsent(added, added) : null;
         if (slot == null) {
-            ready.addLast(added);
-            readyBytes += entry.size();
-        } else if (slot.inFlight) {
-            hold(slot, entry);
+            append(added);
+            return;
+        }
+        while (!slot.next.isEmpty() && entry.replaces(slot.next.peekLast())) {
+            release(slot.next.pollLast());
+        }
+        if (!slot.next.isEmpty() || slot.inFlight || !entry.replaces(slot.entry)) {
+            if (slot.next == NOTHING) {
+                slot.next = new ArrayDeque<>(2);
+            }
+            slot.next.addLast(entry);
+            hold(entry);
+        } else if (slot.postponed) {
+            postponed.remove(slot);
+            slot.postponed = false;
+            release(slot.entry);
+            slot.entry = entry;
+            append(slot);
         } else {
             readyBytes += entry.size() - slot.entry.size();
             slot.entry = entry;
         }
+    }
+
+    private void append(Slot slot) {
+        ready.addLast(slot);
+        readyBytes += slot.entry.size();
     }
 
     /** Takes the next entries, at least one if there is any, and marks them as under way. */
@@ -92,13 +122,42 @@ final class BulkQueue {
     void done(Slot slot) {
         slot.inFlight = false;
         slot.endsRequest = false;
-        if (slot.next != null) {
-            release(slot);
-            ready.addLast(slot);
-            readyBytes += slot.entry.size();
+        if (!slot.next.isEmpty()) {
+            advance(slot);
+            append(slot);
         } else if (slot.entry.shared) {
             slots.remove(slot);
         }
+    }
+
+    /** The entry must be sent again, but not before some time; one that replaces it need not wait. */
+    void postpone(Slot slot, long dueAt) {
+        slot.inFlight = false;
+        slot.endsRequest = false;
+        if (replaced(slot)) {
+            advance(slot);
+            append(slot);
+        } else {
+            slot.postponed = true;
+            slot.dueAt = dueAt;
+            postponed.add(slot);
+            hold(slot.entry);
+        }
+    }
+
+    /** The postponed entries whose time has come may be taken. */
+    void resume(long now) {
+        while (!postponed.isEmpty() && postponed.peek().dueAt <= now) {
+            Slot slot = postponed.poll();
+            slot.postponed = false;
+            release(slot.entry);
+            append(slot);
+        }
+    }
+
+    /** When the next postponed entry may be taken; the largest number if there is none. */
+    long nextDueAt() {
+        return postponed.isEmpty() ? Long.MAX_VALUE : postponed.peek().dueAt;
     }
 
     /** The entries must be sent again, before all others; those that a later one replaces are forgotten. */
@@ -107,8 +166,8 @@ final class BulkQueue {
         while (backwards.hasPrevious()) {
             Slot slot = backwards.previous();
             slot.inFlight = false;
-            if (slot.next != null) {
-                release(slot);
+            if (replaced(slot)) {
+                advance(slot);
             }
             ready.addFirst(slot);
             readyBytes += slot.entry.size();
@@ -122,21 +181,23 @@ final class BulkQueue {
         retry(failed);
     }
 
-    private void hold(Slot slot, BulkEntry entry) {
-        if (slot.next == null) {
-            held++;
-        } else {
-            heldBytes -= slot.next.size();
-        }
-        heldBytes += entry.size();
-        slot.next = entry;
+    private static boolean replaced(Slot slot) {
+        return !slot.next.isEmpty() && slot.next.peekFirst().replaces(slot.entry);
     }
 
-    private void release(Slot slot) {
-        slot.entry = slot.next;
-        slot.next = null;
+    private void advance(Slot slot) {
+        slot.entry = slot.next.pollFirst();
+        release(slot.entry);
+    }
+
+    private void hold(BulkEntry entry) {
+        held++;
+        heldBytes += entry.size();
+    }
+
+    private void release(BulkEntry entry) {
         held--;
-        heldBytes -= slot.entry.size();
+        heldBytes -= entry.size();
     }
 
     /** How many entries may be taken now. */
@@ -146,6 +207,11 @@ final class BulkQueue {
 
     long readyBytes() {
         return readyBytes;
+    }
+
+    /** How many documents wait for a time of their own. */
+    int postponed() {
+        return postponed.size();
     }
 
     /** How many entries wait, those that are held back included. */
@@ -158,8 +224,15 @@ final class BulkQueue {
         return readyBytes + heldBytes;
     }
 
-    /** The waiting entries in order. Complete only while nothing is under way. */
+    /** The waiting entries, those of a document in order. Complete only while nothing is under way. */
     List<BulkEntry> entries() {
-        return ready.stream().map(Slot::entry).toList();
+        List<BulkEntry> entries = new ArrayList<>(size());
+        for (Collection<Slot> waiting : List.of(ready, postponed)) {
+            for (Slot slot : waiting) {
+                entries.add(slot.entry);
+                entries.addAll(slot.next);
+            }
+        }
+        return entries;
     }
 }

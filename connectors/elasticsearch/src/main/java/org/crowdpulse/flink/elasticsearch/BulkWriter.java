@@ -44,6 +44,8 @@ final class BulkWriter implements StatefulSinkWriter<RowData, BufferedRequestSta
     private static final int MAX_SERVER_ERRORS = 10;
 
     private static final int SERVER_ERROR = 500;
+    private static final int MISSING = 404;
+    private static final int CONFLICT = 409;
     private static final long WARN_EVERY_MILLIS = 10_000;
 
     private final SinkConfig config;
@@ -58,6 +60,7 @@ final class BulkWriter implements StatefulSinkWriter<RowData, BufferedRequestSta
     private final SinkWriterMetricGroup metrics;
     private final Counter retries;
     private final Counter rejected;
+    private final Counter missingDocuments;
 
     /** Large documents would fill the memory long before there are too many of them. */
     private final long maxBufferedBytes;
@@ -67,6 +70,13 @@ final class BulkWriter implements StatefulSinkWriter<RowData, BufferedRequestSta
     private boolean intervalTimer;
     private boolean intervalPassed;
     private long failingSince;
+    /** Since when the server answers, in milliseconds since 1970; the largest number while it does not. */
+    private long reachableSince = Long.MAX_VALUE;
+    /** A checkpoint waits for what is under way, not for what is postponed. */
+    private boolean checkpointing;
+    /** When the timer of the postponed entries rings; the largest number if there is none. */
+    private long wakeAt = Long.MAX_VALUE;
+    private ScheduledFuture<?> wakeTimer;
     private long lastWarning;
     private volatile long lastFlushTime;
     private volatile long lastSendTime;
@@ -107,6 +117,7 @@ final class BulkWriter implements StatefulSinkWriter<RowData, BufferedRequestSta
         this.metrics = context.metricGroup();
         this.retries = metrics.counter("retries");
         this.rejected = metrics.counter("rejected");
+        this.missingDocuments = metrics.counter("missingDocuments");
         metrics.gauge("lastFlushTime", () -> lastFlushTime);
         metrics.gauge("bufferedRequests", queue::size);
         metrics.gauge("inFlightRequests", () -> inFlight);
@@ -170,7 +181,7 @@ final class BulkWriter implements StatefulSinkWriter<RowData, BufferedRequestSta
             while (queue.ready() > 0 && backOff.allows(inFlight)) {
                 send(queue.take(config.maxActions(), maxRequestBytes));
             }
-            intervalPassed = queue.size() > 0;
+            intervalPassed = queue.size() > queue.postponed();
         } else {
             sendFullRequests();
         }
@@ -247,6 +258,7 @@ final class BulkWriter implements StatefulSinkWriter<RowData, BufferedRequestSta
         switch (answer.kind()) {
             case ANSWERED -> executed(request, answer.failed());
             case UNAVAILABLE -> {
+                reachableSince = Long.MAX_VALUE;
                 sendAgain(request.slots, answer.reason());
                 pause(answer.reason());
             }
@@ -257,6 +269,7 @@ final class BulkWriter implements StatefulSinkWriter<RowData, BufferedRequestSta
                     throw new IOException("Elasticsearch cannot be written to: " + answer.reason()
                             + ". Correct the user, the certificate or the address in the options of the table.");
                 }
+                reachableSince = Long.MAX_VALUE;
                 sendAgain(request.slots, answer.reason());
                 pause(answer.reason());
             }
@@ -268,6 +281,7 @@ final class BulkWriter implements StatefulSinkWriter<RowData, BufferedRequestSta
     private void executed(BulkRequest request, Map<Integer, Refusal> failed) throws IOException {
         lastFlushTime = time.getCurrentProcessingTime();
         lastSendTime = lastFlushTime - request.sentAt;
+        reachableSince = Math.min(reachableSince, lastFlushTime);
         if (!config.gzip() && bodies.size() < config.maxInFlight()) {
             bodies.add(request.body);
         }
@@ -279,6 +293,11 @@ final class BulkWriter implements StatefulSinkWriter<RowData, BufferedRequestSta
             if (failure != null && mayPass(slot.entry(), failure)) {
                 again.add(slot);
                 reason = failure.type() + ": " + failure.reason();
+            } else if (failure != null && slot.entry().partial() && failure.status() == CONFLICT) {
+                countAttempt(slot.entry(), failure.type() + ": " + failure.reason());
+                postpone(slot, Long.MAX_VALUE);
+            } else if (failure != null && slot.entry().operation == Operation.UPDATE && failure.status() == MISSING) {
+                waitForDocument(slot);
             } else {
                 BulkEntry entry = slot.entry();
                 queue.done(slot);
@@ -294,6 +313,44 @@ final class BulkWriter implements StatefulSinkWriter<RowData, BufferedRequestSta
             sendAgain(again, reason);
             pause(reason);
         }
+        wakeLater();
+    }
+
+    /** The document of an update is not there: it may be about to be written, by another job for one. */
+    private void waitForDocument(BulkQueue.Slot slot) {
+        long end = Math.max(slot.entry().missingSince(lastFlushTime), reachableSince) + config.missingTimeout();
+        if (lastFlushTime < end) {
+            postpone(slot, end);
+        } else {
+            missingDocuments.inc();
+            LOG.debug("There is no document for {} after {} ms.", slot.entry(), config.missingTimeout());
+            queue.done(slot);
+        }
+    }
+
+    /** Sends an entry again, with growing delays but not after {@code latest}, while all others go on. */
+    private void postpone(BulkQueue.Slot slot, long latest) {
+        retries.inc();
+        queue.postpone(slot, Math.min(latest, lastFlushTime + backOff.bound(slot.entry().postponedAgain())));
+    }
+
+    private void wakeLater() {
+        long dueAt = queue.nextDueAt();
+        if (dueAt >= wakeAt || checkpointing) {
+            return;
+        }
+        if (wakeTimer != null) {
+            wakeTimer.cancel(false);
+        }
+        wakeAt = dueAt;
+        wakeTimer = time.registerTimer(dueAt, now -> {
+            wakeAt = Long.MAX_VALUE;
+            if (!checkpointing) {
+                queue.resume(now);
+                sendEverything();
+                wakeLater();
+            }
+        });
     }
 
     /** Whether the document may be taken when it is sent again. Counts the errors of the server. */
@@ -307,14 +364,18 @@ final class BulkWriter implements StatefulSinkWriter<RowData, BufferedRequestSta
 
     private void sendAgain(List<BulkQueue.Slot> slots, String reason) throws IOException {
         for (BulkQueue.Slot slot : slots) {
-            if (slot.entry().failedAgain() > config.maxAttempts() && config.maxAttempts() >= 0) {
-                throw new IOException("Elasticsearch did not take the document " + slot.entry() + " in "
-                        + config.maxAttempts() + " further attempts, the last time for this reason: " + reason
-                        + ". Raise 'sink.retry.max-attempts' (-1: for ever) to wait longer.");
-            }
+            countAttempt(slot.entry(), reason);
         }
         retries.inc(slots.size());
         queue.retry(slots);
+    }
+
+    private void countAttempt(BulkEntry entry, String reason) throws IOException {
+        if (entry.failedAgain() > config.maxAttempts() && config.maxAttempts() >= 0) {
+            throw new IOException("Elasticsearch did not take the document " + entry + " in "
+                    + config.maxAttempts() + " further attempts, the last time for this reason: " + reason
+                    + ". Raise 'sink.retry.max-attempts' (-1: for ever) to wait longer.");
+        }
     }
 
     private void pause(String reason) {
@@ -383,10 +444,13 @@ final class BulkWriter implements StatefulSinkWriter<RowData, BufferedRequestSta
 
     @Override
     public void flush(boolean endOfInput) throws IOException, InterruptedException {
+        checkpointing = !endOfInput;
         sendEverything();
-        while (inFlight > 0 || queue.size() > 0 && (endOfInput || !backOff.failing())) {
+        while (inFlight > 0 || queue.ready() > 0 && !backOff.failing() || queue.size() > 0 && endOfInput) {
             mailbox.yield();
         }
+        checkpointing = false;
+        wakeLater();
     }
 
     @Override

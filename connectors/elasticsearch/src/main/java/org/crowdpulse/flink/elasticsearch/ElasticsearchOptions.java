@@ -5,6 +5,7 @@ import java.util.List;
 import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.ConfigOptions;
 import org.apache.flink.configuration.MemorySize;
+import org.crowdpulse.flink.elasticsearch.BulkEntry.Operation;
 
 /** The options of {@code 'connector' = 'elasticsearch'}; the README lists them with what they mean for the user. */
 final class ElasticsearchOptions {
@@ -13,6 +14,19 @@ final class ElasticsearchOptions {
     enum Compression {
         NONE,
         GZIP
+    }
+
+    /** What a row does to its document. */
+    enum WriteMode {
+        INDEX(Operation.INDEX),
+        MERGE(Operation.MERGE),
+        UPDATE(Operation.UPDATE);
+
+        final Operation operation;
+
+        WriteMode(Operation operation) {
+            this.operation = operation;
+        }
     }
 
     static final ConfigOption<List<String>> HOSTS =
@@ -33,6 +47,20 @@ final class ElasticsearchOptions {
                     .stringType()
                     .defaultValue("_")
                     .withDescription("Joins the PRIMARY KEY columns to the document id.");
+
+    static final ConfigOption<WriteMode> WRITE_MODE =
+            ConfigOptions.key("sink.write-mode")
+                    .enumType(WriteMode.class)
+                    .defaultValue(WriteMode.INDEX)
+                    .withDescription("What a row does to its document: 'index' replaces it; 'merge' changes the columns"
+                            + " that are not null, and makes it if there is none; 'update' changes all columns of one"
+                            + " that exists.");
+
+    static final ConfigOption<Duration> MISSING_TIMEOUT =
+            ConfigOptions.key("sink.update.missing-timeout")
+                    .durationType()
+                    .defaultValue(Duration.ofSeconds(30))
+                    .withDescription("How long a row of 'sink.write-mode' = 'update' waits for its document.");
 
     static final ConfigOption<String> USERNAME =
             ConfigOptions.key("username").stringType().noDefaultValue().withDescription("User, with 'password'.");

@@ -12,6 +12,7 @@ import static org.crowdpulse.flink.elasticsearch.ElasticsearchOptions.MAX_ACTION
 import static org.crowdpulse.flink.elasticsearch.ElasticsearchOptions.MAX_BUFFERED;
 import static org.crowdpulse.flink.elasticsearch.ElasticsearchOptions.MAX_IN_FLIGHT;
 import static org.crowdpulse.flink.elasticsearch.ElasticsearchOptions.MAX_SIZE;
+import static org.crowdpulse.flink.elasticsearch.ElasticsearchOptions.MISSING_TIMEOUT;
 import static org.crowdpulse.flink.elasticsearch.ElasticsearchOptions.PASSWORD;
 import static org.crowdpulse.flink.elasticsearch.ElasticsearchOptions.PATH_PREFIX;
 import static org.crowdpulse.flink.elasticsearch.ElasticsearchOptions.REQUEST_TIMEOUT;
@@ -22,6 +23,7 @@ import static org.crowdpulse.flink.elasticsearch.ElasticsearchOptions.SOCKET_TIM
 import static org.crowdpulse.flink.elasticsearch.ElasticsearchOptions.SSL_CA;
 import static org.crowdpulse.flink.elasticsearch.ElasticsearchOptions.SSL_FINGERPRINT;
 import static org.crowdpulse.flink.elasticsearch.ElasticsearchOptions.USERNAME;
+import static org.crowdpulse.flink.elasticsearch.ElasticsearchOptions.WRITE_MODE;
 
 import java.io.IOException;
 import java.net.URI;
@@ -35,6 +37,7 @@ import java.util.ArrayList;
 import java.util.Base64;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
 import java.util.Set;
 import org.apache.flink.configuration.ConfigOption;
@@ -45,6 +48,7 @@ import org.apache.flink.table.factories.DynamicTableSinkFactory;
 import org.apache.flink.table.factories.FactoryUtil;
 import org.apache.flink.table.types.logical.RowType;
 import org.crowdpulse.flink.elasticsearch.ElasticsearchOptions.Compression;
+import org.crowdpulse.flink.elasticsearch.ElasticsearchOptions.WriteMode;
 
 /** Makes the sink of a table with {@code 'connector' = 'elasticsearch'}; wrong options are refused with a sentence. */
 public final class ElasticsearchTableFactory implements DynamicTableSinkFactory {
@@ -62,10 +66,10 @@ public final class ElasticsearchTableFactory implements DynamicTableSinkFactory 
     @Override
     public Set<ConfigOption<?>> optionalOptions() {
         return Set.of(
-                KEY_DELIMITER, USERNAME, PASSWORD, API_KEY, SSL_FINGERPRINT, SSL_CA, PATH_PREFIX, CONNECT_TIMEOUT,
-                REQUEST_TIMEOUT, SOCKET_TIMEOUT, MAX_ACTIONS, MAX_SIZE, INTERVAL, COMPRESSION, MAX_IN_FLIGHT,
-                MAX_BUFFERED, RETRY_MAX_ATTEMPTS, RETRY_INITIAL_DELAY, RETRY_MAX_DELAY, FAILURE_HANDLER,
-                FactoryUtil.SINK_PARALLELISM);
+                KEY_DELIMITER, WRITE_MODE, MISSING_TIMEOUT, USERNAME, PASSWORD, API_KEY, SSL_FINGERPRINT, SSL_CA,
+                PATH_PREFIX, CONNECT_TIMEOUT, REQUEST_TIMEOUT, SOCKET_TIMEOUT, MAX_ACTIONS, MAX_SIZE, INTERVAL,
+                COMPRESSION, MAX_IN_FLIGHT, MAX_BUFFERED, RETRY_MAX_ATTEMPTS, RETRY_INITIAL_DELAY, RETRY_MAX_DELAY,
+                FAILURE_HANDLER, FactoryUtil.SINK_PARALLELISM);
     }
 
     @Override
@@ -76,6 +80,12 @@ public final class ElasticsearchTableFactory implements DynamicTableSinkFactory 
         RowType rowType = (RowType) context.getPhysicalRowDataType().getLogicalType();
         int[] keyColumns = context.getPrimaryKeyIndexes();
         SinkConfig config = config(options);
+        WriteMode mode = options.get(WRITE_MODE);
+        check(mode == WriteMode.INDEX || keyColumns.length > 0, "'" + WRITE_MODE.key() + "' = '"
+                + mode.name().toLowerCase(Locale.ROOT) + "' needs a PRIMARY KEY (…) NOT ENFORCED: its columns say which"
+                + " document a row changes.");
+        check(mode == WriteMode.UPDATE || options.getOptional(MISSING_TIMEOUT).isEmpty(),
+                "'" + MISSING_TIMEOUT.key() + "' is for '" + WRITE_MODE.key() + "' = 'update' alone.");
         for (int column : keyColumns) {
             JsonTypes.text(rowType.getTypeAt(column));
         }
@@ -87,6 +97,7 @@ public final class ElasticsearchTableFactory implements DynamicTableSinkFactory 
                 keyColumns,
                 options.get(KEY_DELIMITER),
                 options.get(INDEX),
+                mode.operation,
                 options.getOptional(FactoryUtil.SINK_PARALLELISM).orElse(null));
     }
 
@@ -129,6 +140,7 @@ public final class ElasticsearchTableFactory implements DynamicTableSinkFactory 
                 maxAttempts,
                 initialDelay,
                 maxDelay,
+                millis(options, MISSING_TIMEOUT),
                 FailureHandler.parse(options.get(FAILURE_HANDLER)));
     }
 

@@ -6,6 +6,7 @@ import org.apache.flink.table.connector.sink.DynamicTableSink;
 import org.apache.flink.table.connector.sink.SinkV2Provider;
 import org.apache.flink.table.types.logical.RowType;
 import org.apache.flink.types.RowKind;
+import org.crowdpulse.flink.elasticsearch.BulkEntry.Operation;
 
 /** The sink as the planner sees it: which changes it takes, and what writes them. */
 final class ElasticsearchTableSink implements DynamicTableSink {
@@ -15,9 +16,11 @@ final class ElasticsearchTableSink implements DynamicTableSink {
     private final int[] keyColumns;
     private final String keyDelimiter;
     private final String index;
+    private final Operation write;
     private final Integer parallelism;
 
     /**
+     * @param write what a row that is not deleted does to its document
      * @param parallelism of the sink, or null for that of the job
      */
     ElasticsearchTableSink(
@@ -26,12 +29,14 @@ final class ElasticsearchTableSink implements DynamicTableSink {
             int[] keyColumns,
             String keyDelimiter,
             String index,
+            Operation write,
             Integer parallelism) {
         this.config = config;
         this.rowType = rowType;
         this.keyColumns = keyColumns;
         this.keyDelimiter = keyDelimiter;
         this.index = index;
+        this.write = write;
         this.parallelism = parallelism;
     }
 
@@ -60,13 +65,14 @@ final class ElasticsearchTableSink implements DynamicTableSink {
 
     @Override
     public SinkRuntimeProvider getSinkRuntimeProvider(Context context) {
-        RowConverter converter = new RowConverter(rowType, keyColumns, keyDelimiter, new IndexName(index, rowType));
+        RowConverter converter =
+                new RowConverter(rowType, keyColumns, keyDelimiter, new IndexName(index, rowType), write);
         return SinkV2Provider.of(new ElasticsearchSink(config, converter), parallelism);
     }
 
     @Override
     public DynamicTableSink copy() {
-        return new ElasticsearchTableSink(config, rowType, keyColumns, keyDelimiter, index, parallelism);
+        return new ElasticsearchTableSink(config, rowType, keyColumns, keyDelimiter, index, write, parallelism);
     }
 
     @Override

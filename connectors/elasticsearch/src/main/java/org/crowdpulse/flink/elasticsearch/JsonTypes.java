@@ -57,7 +57,7 @@ final class JsonTypes {
             case MULTISET -> map(((MultisetType) type).getElementType(), new IntType(false));
             case ROW, STRUCTURED_TYPE -> {
                 Row row = row(type);
-                yield (value, out) -> row.write((RowData) value, out);
+                yield (value, out) -> row.write((RowData) value, true, out);
             }
             case VARIANT -> (value, out) -> out.raw(((Variant) value).toJson());
             case BITMAP -> (value, out) -> numbers(((Bitmap) value).toArray(), out);
@@ -188,7 +188,7 @@ final class JsonTypes {
         return new Row(type);
     }
 
-    /** Writes a row as a JSON object with all its fields, those that are null included. */
+    /** Writes a row as a JSON object. */
     static final class Row {
 
         private final byte[][] names;
@@ -203,7 +203,6 @@ final class JsonTypes {
             writers = new Writer[names.length];
             for (int i = 0; i < names.length; i++) {
                 JsonBuffer name = new JsonBuffer();
-                name.raw(i == 0 ? '{' : ',');
                 name.quoted(fieldNames.get(i));
                 name.raw(':');
                 names[i] = name.toBytes();
@@ -212,13 +211,22 @@ final class JsonTypes {
             }
         }
 
-        void write(RowData row, JsonBuffer out) {
-            if (names.length == 0) {
-                out.raw('{');
-            }
+        /**
+         * @param withNulls whether fields that are null are written; what is null within a field always is
+         */
+        void write(RowData row, boolean withNulls, JsonBuffer out) {
+            char before = '{';
             for (int i = 0; i < names.length; i++) {
-                out.raw(names[i]);
-                writeOrNull(writers[i], getters[i].getFieldOrNull(row), out);
+                Object value = getters[i].getFieldOrNull(row);
+                if (value != null || withNulls) {
+                    out.raw(before);
+                    out.raw(names[i]);
+                    writeOrNull(writers[i], value, out);
+                    before = ',';
+                }
+            }
+            if (before == '{') {
+                out.raw('{');
             }
             out.raw('}');
         }

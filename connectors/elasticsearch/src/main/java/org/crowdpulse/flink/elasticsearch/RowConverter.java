@@ -21,10 +21,17 @@ final class RowConverter implements ElementConverter<RowData, BulkEntry> {
 
     private static final long serialVersionUID = 1L;
 
+    /** A document that another writer changes at the same time is read and changed anew, within Elasticsearch. */
+    private static final int RETRY_ON_CONFLICT = 3;
+
+    private static final byte[] MERGE = "{\"doc_as_upsert\":true,\"doc\":".getBytes(StandardCharsets.US_ASCII);
+    private static final byte[] UPDATE = "{\"doc\":".getBytes(StandardCharsets.US_ASCII);
+
     private final RowType rowType;
     private final int[] keyColumns;
     private final String keyDelimiter;
     private final IndexName index;
+    private final Operation write;
 
     private transient JsonTypes.Row document;
     private transient RowData.FieldGetter[] keyGetters;
@@ -37,12 +44,14 @@ final class RowConverter implements ElementConverter<RowData, BulkEntry> {
 
     /**
      * @param keyColumns positions of the PRIMARY KEY's columns; none to generate ids
+     * @param write what a row that is not deleted does to its document
      */
-    RowConverter(RowType rowType, int[] keyColumns, String keyDelimiter, IndexName index) {
+    RowConverter(RowType rowType, int[] keyColumns, String keyDelimiter, IndexName index, Operation write) {
         this.rowType = rowType;
         this.keyColumns = keyColumns;
         this.keyDelimiter = keyDelimiter;
         this.index = index;
+        this.write = write;
     }
 
     @Override
@@ -73,15 +82,28 @@ final class RowConverter implements ElementConverter<RowData, BulkEntry> {
         if (row.getRowKind() == RowKind.UPDATE_BEFORE) {
             return null;
         }
-        Operation operation = row.getRowKind() == RowKind.DELETE ? Operation.DELETE : Operation.INDEX;
+        Operation operation = row.getRowKind() == RowKind.DELETE ? Operation.DELETE : write;
         String indexName = index.of(row);
         String id = keyColumns.length == 0 ? nextId() : idOf(row);
         out.clear();
         writeAction(out, operation, indexName == null ? "" : indexName, id);
         int sourceStart = out.length();
-        if (operation == Operation.INDEX) {
-            document.write(row, out);
-            out.raw('\n');
+        switch (operation) {
+            case MERGE -> {
+                out.raw(MERGE);
+                document.write(row, false, out);
+                out.raw("}\n");
+            }
+            case UPDATE -> {
+                out.raw(UPDATE);
+                document.write(row, true, out);
+                out.raw("}\n");
+            }
+            case INDEX -> {
+                document.write(row, true, out);
+                out.raw('\n');
+            }
+            default -> { }
         }
         return new BulkEntry(operation, indexName, id, keyColumns.length > 0, out.toBytes(), sourceStart);
     }
@@ -93,6 +115,10 @@ final class RowConverter implements ElementConverter<RowData, BulkEntry> {
         out.quoted(index);
         out.raw(",\"_id\":");
         out.quoted(id);
+        if (operation == Operation.MERGE || operation == Operation.UPDATE) {
+            out.raw(",\"retry_on_conflict\":");
+            out.number(RETRY_ON_CONFLICT);
+        }
         out.raw("}}\n");
     }
 

@@ -10,6 +10,7 @@ import java.util.List;
  * @param fingerprint SHA-256 of a certificate to trust, or null
  * @param certificateAuthorities PEM text of the authorities to trust, or null for those of Java
  * @param maxAttempts how often a document is sent again, -1 for ever
+ * @param missingTimeout how long an update waits for its document
  */
 record SinkConfig(
         List<String> hosts,
@@ -29,6 +30,7 @@ record SinkConfig(
         int maxAttempts,
         long initialDelay,
         long maxDelay,
+        long missingTimeout,
         FailureHandler failureHandler)
         implements Serializable {
 

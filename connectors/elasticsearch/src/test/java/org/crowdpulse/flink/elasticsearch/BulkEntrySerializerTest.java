@@ -29,6 +29,8 @@ class BulkEntrySerializerTest {
                 wrapped(Operation.INDEX, "ключ", true, "{\"index\":{}}\n{\"a\":\"😀\"}\n"),
                 wrapped(Operation.DELETE, "b", true, "{\"delete\":{}}\n"),
                 wrapped(Operation.INDEX_REFUSED, "c", true, "{\"index\":{}}\n{}\n"),
+                wrapped(Operation.MERGE, "m", true, "{\"update\":{}}\n{\"doc_as_upsert\":true,\"doc\":{}}\n"),
+                wrapped(Operation.UPDATE, "u", true, "{\"update\":{}}\n{\"doc\":{}}\n"),
                 wrapped(Operation.INDEX, "d", false, "{\"index\":{}}\n{\"x\":\"" + "y".repeat(100_000) + "\"}\n"));
         byte[] bytes = serializer.serialize(new BufferedRequestState<>(entries));
         BufferedRequestState<BulkEntry> read = serializer.deserialize(serializer.getVersion(), bytes);
@@ -47,12 +49,36 @@ class BulkEntrySerializerTest {
     /** The bytes of version 1, which later versions of the sink must still read. */
     @Test
     void theFirstVersionStaysReadable() throws Exception {
-        byte[] version1 = HexFormat.of().parseHex("00000001" + "01" + "000000056564697473" + "000000026964"
-                + "01" + "0000000e" + "0000000e" + "7b2264656c657465223a7b7d7d0a");
-        BulkEntry entry =
-                serializer.deserialize(1, version1).getBufferedRequestEntries().get(0).getRequestEntry();
-        assertThat(entry).hasToString("delete edits/id");
-        assertThat(new String(entry.bytes, StandardCharsets.UTF_8)).isEqualTo("{\"delete\":{}}\n");
+        byte[] version1 = HexFormat.of().parseHex("00000003"
+                + "00" + "000000056564697473" + "000000026961"
+                + "01" + "0000000d" + "00000015" + "7b22696e646578223a7b7d7d0a" + "7b2261223a317d0a"
+                + "01" + "000000056564697473" + "000000026964"
+                + "01" + "0000000e" + "0000000e" + "7b2264656c657465223a7b7d7d0a"
+                + "02" + "000000056564697473" + "000000026972"
+                + "01" + "0000000d" + "00000010" + "7b22696e646578223a7b7d7d0a" + "7b7d0a");
+        List<BulkEntry> entries = serializer.deserialize(1, version1).getBufferedRequestEntries().stream()
+                .map(RequestEntryWrapper::getRequestEntry)
+                .toList();
+        assertThat(entries).map(BulkEntry::toString)
+                .containsExactly("index edits/ia", "delete edits/id", "index edits/ir");
+        assertThat(entries).map(entry -> entry.operation)
+                .containsExactly(Operation.INDEX, Operation.DELETE, Operation.INDEX_REFUSED);
+        assertThat(entries).map(BulkEntry::source).containsExactly("{\"a\":1}", null, "{}");
+    }
+
+    /** The bytes of version 2, with a merge and an update. */
+    @Test
+    void theSecondVersionStaysReadable() throws Exception {
+        byte[] version2 = HexFormat.of().parseHex("00000002"
+                + "03" + "000000056564697473" + "00000001" + "6d"
+                + "01" + "0000000e" + "00000011" + "7b22757064617465223a7b7d7d0a" + "7b7d0a"
+                + "04" + "000000056564697473" + "00000001" + "75"
+                + "01" + "0000000e" + "00000011" + "7b22757064617465223a7b7d7d0a" + "7b7d0a");
+        List<BulkEntry> entries = serializer.deserialize(2, version2).getBufferedRequestEntries().stream()
+                .map(RequestEntryWrapper::getRequestEntry)
+                .toList();
+        assertThat(entries).map(entry -> entry.operation).containsExactly(Operation.MERGE, Operation.UPDATE);
+        assertThat(entries).map(BulkEntry::source).containsExactly("{}", "{}");
     }
 
     @Test

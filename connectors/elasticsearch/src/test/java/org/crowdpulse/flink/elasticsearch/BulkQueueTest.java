@@ -131,6 +131,105 @@ class BulkQueueTest {
         assertThat(texts(queue.take(1, 100))).isEqualTo("a2");
     }
 
+    private void add(Operation operation, String id, String text) {
+        queue.add(new BulkEntry(operation, "index", id, true, text.getBytes(StandardCharsets.UTF_8), 0));
+    }
+
+    /** What a merge leaves as it is must have been written before it. */
+    @Test
+    void aMergeFollowsWhatWasWrittenBefore() {
+        add(Operation.DELETE, "a", "a0");
+        add(Operation.MERGE, "a", "a1");
+        add(Operation.MERGE, "a", "a2");
+        add(Operation.MERGE, "b", "b1");
+        assertThat(queue.size()).isEqualTo(4);
+        assertThat(queue.bytes()).isEqualTo(8);
+        assertThat(queue.entries()).map(BulkQueueTest::text).containsExactly("a0", "a1", "a2", "b1");
+        List<Slot> first = queue.take(10, 100);
+        assertThat(texts(first)).isEqualTo("a0 b1");
+        queue.retry(first);
+        first = queue.take(10, 100);
+        assertThat(texts(first)).isEqualTo("a0 b1");
+        first.forEach(queue::done);
+        List<Slot> second = queue.take(10, 100);
+        assertThat(texts(second)).isEqualTo("a1");
+        queue.retry(second);
+        assertThat(texts(queue.take(10, 100))).isEqualTo("a1");
+        queue.done(second.get(0));
+        queue.take(10, 100).forEach(queue::done);
+        assertThat(queue.size()).isZero();
+        assertThat(queue.bytes()).isZero();
+    }
+
+    @Test
+    void aWholeDocumentOrADeletionReplacesAllMergesThatWait() {
+        add(Operation.MERGE, "a", "a1");
+        List<Slot> first = queue.take(10, 100);
+        add(Operation.MERGE, "a", "a2");
+        add(Operation.UPDATE, "a", "a3");
+        add(Operation.DELETE, "a", "a4");
+        add(Operation.MERGE, "a", "a5");
+        assertThat(queue.size()).isEqualTo(2);
+        assertThat(queue.bytes()).isEqualTo(4);
+        queue.retry(first);
+        assertThat(texts(queue.take(10, 100))).isEqualTo("a4");
+        queue.done(first.get(0));
+        assertThat(texts(queue.take(10, 100))).isEqualTo("a5");
+    }
+
+    @Test
+    void anUpdateReplacesAnUpdateAndFollowsAnythingElse() {
+        add(Operation.INDEX, "a", "a1");
+        add(Operation.UPDATE, "a", "a2");
+        add(Operation.UPDATE, "a", "a3");
+        assertThat(queue.entries()).map(BulkQueueTest::text).containsExactly("a1", "a3");
+        add(Operation.INDEX, "a", "a4");
+        assertThat(queue.entries()).map(BulkQueueTest::text).containsExactly("a4");
+    }
+
+    @Test
+    void whatIsPostponedBlocksNothingAndComesWhenItIsDue() {
+        add(Operation.UPDATE, "a", "a111");
+        add(Operation.UPDATE, "b", "b1");
+        queue.take(10, 100).forEach(slot -> queue.postpone(slot, slot.entry().id.equals("a") ? 200 : 100));
+        add(Operation.UPDATE, "c", "c1");
+        add(Operation.MERGE, "a", "a222");
+        assertThat(queue.ready()).isEqualTo(1);
+        assertThat(queue.postponed()).isEqualTo(2);
+        assertThat(queue.size()).isEqualTo(4);
+        assertThat(queue.bytes()).isEqualTo(12);
+        assertThat(queue.nextDueAt()).isEqualTo(100);
+        assertThat(queue.entries()).map(BulkQueueTest::text).containsExactlyInAnyOrder("c1", "b1", "a111", "a222")
+                .containsSubsequence("a111", "a222");
+        assertThat(texts(queue.take(10, 100))).isEqualTo("c1");
+        queue.resume(99);
+        assertThat(queue.take(10, 100)).isEmpty();
+        queue.resume(100);
+        assertThat(texts(queue.take(10, 100))).isEqualTo("b1");
+        queue.resume(1000);
+        assertThat(queue.nextDueAt()).isEqualTo(Long.MAX_VALUE);
+        List<Slot> last = queue.take(10, 100);
+        assertThat(texts(last)).isEqualTo("a111");
+        queue.done(last.get(0));
+        assertThat(texts(queue.take(10, 100))).isEqualTo("a222");
+        assertThat(queue.bytes()).isZero();
+    }
+
+    @Test
+    void whatReplacesAPostponedEntryNeedNotWait() {
+        add(Operation.UPDATE, "a", "a1");
+        add(Operation.UPDATE, "b", "b1");
+        List<Slot> first = queue.take(10, 100);
+        add(Operation.UPDATE, "a", "a2");
+        first.forEach(slot -> queue.postpone(slot, 100));
+        assertThat(queue.postponed()).isEqualTo(1);
+        add(Operation.DELETE, "b", "b2");
+        assertThat(queue.postponed()).isZero();
+        assertThat(texts(queue.take(10, 100))).isEqualTo("a2 b2");
+        assertThat(queue.size()).isZero();
+        assertThat(queue.bytes()).isZero();
+    }
+
     /** Against the simplest model: a map of what was written last. */
     @Test
     void whateverTheServerDoesTheLastWriteIsTheLastToArrive() {

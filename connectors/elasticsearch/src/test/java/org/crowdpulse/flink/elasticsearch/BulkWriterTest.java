@@ -336,6 +336,226 @@ class BulkWriterTest {
         return request.items().stream().map(Item::id).toList();
     }
 
+    // Merges and updates
+
+    private static final Refused CONFLICT = new Refused(409, "version_conflict_engine_exception");
+
+    /** 2,000 merges of 50 documents, of which some are turned away, some conflict, and some are executed twice. */
+    @Test
+    void noMergeIsLostOrOvertakenUnderRetries() throws Exception {
+        Random random = new Random(7);
+        try (ScriptedServer server = new ScriptedServer(request -> {
+            int fate;
+            synchronized (random) {
+                fate = random.nextInt(100);
+            }
+            Thread.sleep(fate % 5);
+            if (fate < 5) {
+                return new Reply(503, null);
+            }
+            Refused refused = fate % 2 == 0 ? BUSY : CONFLICT;
+            return new Reply(200, item -> fate < 40 && item.id().hashCode() % 3 == fate % 3 ? refused : null);
+        })) {
+            TableEnvironment tables = Jobs.tables();
+            tables.executeSql(Jobs.numbers(2000, 1_000_000));
+            tables.executeSql(Jobs.table("out", "k BIGINT, a BIGINT, b BIGINT, PRIMARY KEY (k) NOT ENFORCED",
+                    server.url(), "sink.write-mode", "merge", "sink.bulk-flush.max-actions", "10",
+                    "sink.max-in-flight-requests", "8", "sink.retry.initial-delay", "1 ms",
+                    "sink.retry.max-delay", "5 ms", "sink.bulk-flush.interval", "10 ms"));
+            Jobs.insert(tables, "INSERT INTO `out` SELECT MOD(n * 7919, 50), CASE WHEN MOD(n, 4) = 0 THEN n END,"
+                    + " CASE WHEN MOD(n, 4) <> 0 THEN n END FROM numbers");
+            Map<String, String> expected = new HashMap<>();
+            for (long k = 0; k < 50; k++) {
+                long a = -1;
+                long b = -1;
+                for (long n = 1; n <= 2000; n++) {
+                    boolean ofDocument = n * 7919 % 50 == k;
+                    a = ofDocument && n % 4 == 0 ? n : a;
+                    b = ofDocument && n % 4 != 0 ? n : b;
+                }
+                expected.put(String.valueOf(k), a + " " + b);
+            }
+            Map<String, String> written = new HashMap<>();
+            server.documents("out").forEach((id, document) ->
+                    written.put(id, document.path("a").asLong(-1) + " " + document.path("b").asLong(-1)));
+            assertThat(written).isEqualTo(expected);
+        }
+    }
+
+    @Test
+    void aConflictIsSentAgainWhileAllOthersGoOn() throws Exception {
+        AtomicInteger times = new AtomicInteger();
+        try (ScriptedServer server = new ScriptedServer(ScriptedServer.refusing(
+                item -> item.id().equals("3") && times.getAndIncrement() < 3 ? CONFLICT : null))) {
+            write(server, 200, "sink.write-mode", "merge", "sink.bulk-flush.max-actions", "20",
+                    "sink.max-in-flight-requests", "1", "sink.retry.initial-delay", "300 ms");
+            assertThat(server.documents("out")).hasSize(200);
+            assertThat(sizes(server)).startsWith(20, 20, 20).endsWith(1, 1).hasSize(13);
+        }
+    }
+
+    @Test
+    void conflictsThatDoNotEndEndTheJob() throws Exception {
+        try (ScriptedServer server = new ScriptedServer(ScriptedServer.refusing(item -> CONFLICT))) {
+            assertThatThrownBy(() -> write(server, 1, "sink.write-mode", "update", "sink.retry.max-attempts", "3"))
+                    .rootCause()
+                    .hasMessageContaining("did not take the document update out/1 in 3 further attempts")
+                    .hasMessageContaining("version_conflict_engine_exception");
+        }
+    }
+
+    @Test
+    void aRefusedMergeIsKeptAsItWasSent() throws Exception {
+        try (ScriptedServer server = new ScriptedServer(
+                ScriptedServer.refusing(item -> item.id().equals("2") ? MAPPING : null))) {
+            write(server, 3, "sink.write-mode", "merge", "sink.failure-handler", "index:refused");
+            assertThat(server.documents("out")).containsOnlyKeys("1", "3");
+            JsonNode kept = server.documents("refused").values().iterator().next();
+            assertThat(kept.get("operation").asText()).isEqualTo("update");
+            assertThat(kept.get("source").asText()).isEqualTo("{\"doc_as_upsert\":true,\"doc\":{\"n\":2}}");
+        }
+    }
+
+    @Test
+    void aMergeThatIsTooLargeGoesToTheFailureHandler() throws Exception {
+        try (ScriptedServer server = new ScriptedServer(ScriptedServer.ACCEPT)) {
+            TableEnvironment tables = Jobs.tables();
+            tables.executeSql(Jobs.table("out", "id STRING, text STRING, PRIMARY KEY (id) NOT ENFORCED", server.url(),
+                    "sink.write-mode", "merge", "sink.bulk-flush.max-size", "2kb",
+                    "sink.failure-handler", "index:refused"));
+            Jobs.insert(tables, "INSERT INTO `out` VALUES ('large', REPEAT('x', 3000)), ('next', 'y')");
+            assertThat(server.documents("out")).containsOnlyKeys("next");
+            JsonNode kept = server.documents("refused").values().iterator().next();
+            assertThat(kept.get("error_type").asText()).isEqualTo("document_too_large");
+            assertThat(kept.get("source").asText()).startsWith("{\"doc_as_upsert\":true,\"doc\":{\"id\":\"large\"");
+        }
+    }
+
+    private static final String TEXT = "n BIGINT, text STRING, PRIMARY KEY (n) NOT ENFORCED";
+
+    /** The failure handler is 'fail': a document that does not come is no failure. */
+    @Test
+    void anUpdateOfWhatDoesNotComeIsLeftAndCounted() throws Exception {
+        try (ScriptedServer server = new ScriptedServer(ScriptedServer.ACCEPT)) {
+            write(server, 5);
+            String metrics = "missing";
+            TableEnvironment tables = Jobs.tables("pipeline.name", metrics);
+            tables.executeSql(Jobs.numbers(12, 1_000_000));
+            tables.executeSql(Jobs.table("out", TEXT, server.url(), "sink.write-mode", "update",
+                    "sink.update.missing-timeout", "900 ms"));
+            int before = server.received.size();
+            Jobs.insert(tables, "INSERT INTO `out` SELECT n, 'new' FROM numbers");
+            assertThat(server.documents("out")).hasSize(5).allSatisfy(
+                    (id, document) -> assertThat(document.get("text").asText()).isEqualTo("new"));
+            assertThat(TestReporter.value(metrics, "missingDocuments")).isEqualTo(7);
+            assertThat(TestReporter.value(metrics, "numRecordsSend")).isEqualTo(5);
+            assertThat(TestReporter.value(metrics, "rejected")).isZero();
+            List<Received> updates = server.received.subList(before, server.received.size());
+            assertThat(updates.get(updates.size() - 1).millis() - updates.get(0).millis()).isBetween(850L, 3000L);
+            // After 100, 200 and 400 ms, and at the end.
+            assertThat(updates).map(request -> request.items().size()).containsExactly(12, 7, 7, 7, 7);
+        }
+    }
+
+    /** An index that may not be made by a write. */
+    @Test
+    void anUpdateWaitsForItsIndexToo() throws Exception {
+        AtomicInteger times = new AtomicInteger();
+        try (ScriptedServer server = new ScriptedServer(ScriptedServer.ACCEPT)) {
+            write(server, 1);
+            server.setScript(ScriptedServer.refusing(
+                    item -> times.getAndIncrement() < 3 ? new Refused(404, "index_not_found_exception") : null));
+            TableEnvironment tables = Jobs.tables();
+            tables.executeSql(Jobs.table("out", TEXT, server.url(), "sink.write-mode", "update"));
+            Jobs.insert(tables, "INSERT INTO `out` VALUES (1, 'new')");
+            assertThat(server.documents("out").get("1").get("text").asText()).isEqualTo("new");
+        }
+    }
+
+    /** Each document is changed 20 times before it is there, and then holds the last of all changes. */
+    @Test
+    void theLastOfSeveralUpdatesOfAMissingDocumentWins() throws Exception {
+        String metrics = "several updates";
+        try (ScriptedServer server = new ScriptedServer(ScriptedServer.ACCEPT)) {
+            TableEnvironment tables = Jobs.tables("pipeline.name", metrics);
+            tables.executeSql(Jobs.numbers(200, 200));
+            tables.executeSql(Jobs.table("out", TEXT, server.url(), "sink.write-mode", "update",
+                    "sink.bulk-flush.interval", "20 ms"));
+            JobClient job = tables.executeSql("INSERT INTO `out` SELECT MOD(n, 10), CAST(n AS STRING) FROM numbers")
+                    .getJobClient().orElseThrow();
+            Jobs.await(job, () -> TestReporter.value(metrics, "numRecordsIn") >= 150);
+            assertThat(server.documents("out")).isEmpty();
+            TableEnvironment documents = Jobs.tables();
+            documents.executeSql(Jobs.table("out", TEXT, server.url()));
+            Jobs.insert(documents, "INSERT INTO `out` VALUES (0, ''), (1, ''), (2, ''), (3, ''), (4, ''), (5, ''),"
+                    + " (6, ''), (7, ''), (8, '')");
+            job.getJobExecutionResult().get(60, TimeUnit.SECONDS);
+            Map<String, String> expected = new HashMap<>();
+            for (int k = 0; k < 9; k++) {
+                expected.put(String.valueOf(k), String.valueOf(k == 0 ? 200 : 190 + k));
+            }
+            Map<String, String> written = new HashMap<>();
+            server.documents("out").forEach((id, document) -> written.put(id, document.get("text").asText()));
+            assertThat(written).isEqualTo(expected);
+            assertThat(TestReporter.value(metrics, "missingDocuments")).isEqualTo(1);
+        }
+    }
+
+    /** The server is away for longer than an update waits; the document comes half a second after it. */
+    @Test
+    void theTimeOfAnOutageIsNotTimeToWaitForADocument() throws Exception {
+        try (ScriptedServer server = new ScriptedServer(ScriptedServer.ACCEPT)) {
+            String metrics = "missing in an outage";
+            TableEnvironment tables = Jobs.tables("pipeline.name", metrics);
+            tables.executeSql(Jobs.numbers(1, 10));
+            tables.executeSql(Jobs.table("out", TEXT, server.url(), "sink.write-mode", "update",
+                    "sink.update.missing-timeout", "1500 ms", "sink.retry.max-delay", "200 ms",
+                    "sink.bulk-flush.interval", "20 ms"));
+            JobClient job = tables.executeSql("INSERT INTO `out` SELECT n, 'new' FROM numbers")
+                    .getJobClient().orElseThrow();
+            Jobs.await(job, () -> server.received.size() >= 2);
+            server.setScript(ScriptedServer.status(503));
+            Thread.sleep(2500);
+            server.setScript(ScriptedServer.ACCEPT);
+            Thread.sleep(700);
+            assertThat(TestReporter.value(metrics, "missingDocuments")).isZero();
+            write(server, 1);
+            job.getJobExecutionResult().get(60, TimeUnit.SECONDS);
+            assertThat(server.documents("out").get("1").get("text").asText()).isEqualTo("new");
+        }
+    }
+
+    /** Every document is missing while the job runs, and there when it is restored. */
+    @Test
+    void checkpointsGoOnWhileUpdatesWaitAndHoldThem(@TempDir Path savepoints) throws Exception {
+        try (ScriptedServer server = new ScriptedServer(ScriptedServer.ACCEPT)) {
+            String[] ddl = {Jobs.numbers(300, 100), Jobs.table("out", TEXT, server.url(), "sink.write-mode", "update",
+                    "sink.update.missing-timeout", "1 h", "sink.bulk-flush.interval", "50 ms")};
+            String insert = "INSERT INTO `out` SELECT n, 'new' FROM numbers";
+            String metrics = "waiting updates";
+            TableEnvironment before =
+                    Jobs.tables("pipeline.name", metrics, "execution.checkpointing.interval", "200 ms");
+            before.executeSql(ddl[0]);
+            before.executeSql(ddl[1]);
+            JobClient job = before.executeSql(insert).getJobClient().orElseThrow();
+            Jobs.await(job, () -> TestReporter.value(metrics, "bufferedRequests") >= 50);
+            long checkpoints = TestReporter.value(metrics, "numberOfCompletedCheckpoints");
+            Jobs.await(job, () -> TestReporter.value(metrics, "numberOfCompletedCheckpoints") >= checkpoints + 4
+                    && TestReporter.value(metrics, "bufferedRequests") >= 100);
+            String savepoint = job.triggerSavepoint(savepoints.toString(), SavepointFormatType.CANONICAL).get();
+            job.cancel().get();
+            assertThat(server.documents("out")).isEmpty();
+
+            write(server, 300);
+            TableEnvironment after = Jobs.tables("execution.state-recovery.path", savepoint);
+            after.executeSql(ddl[0]);
+            after.executeSql(ddl[1]);
+            Jobs.insert(after, insert);
+            assertThat(server.documents("out")).hasSize(300).allSatisfy(
+                    (id, document) -> assertThat(document.get("text").asText()).isEqualTo("new"));
+        }
+    }
+
     // Documents that are refused for good
 
     @Test

@@ -6,10 +6,12 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import org.apache.flink.table.api.TableEnvironment;
+import org.apache.flink.table.api.ValidationException;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** What the planner accepts; the server is never asked. */
 class ElasticsearchTableFactoryTest {
@@ -48,6 +50,10 @@ class ElasticsearchTableFactoryTest {
         "ssl.ca=/no/such/file                     | 'ssl.ca' must be a file of PEM certificates",
         "ssl.certificate-fingerprint=abc          | must be a SHA-256: 64 hexadecimal digits",
         "index=out-{nothing}                      | the table has no column nothing",
+        "sink.write-mode=replace                  | Could not parse value 'replace' for key 'sink.write-mode'",
+        "sink.update.missing-timeout=5 s          | is for 'sink.write-mode' = 'update' alone",
+        "sink.write-mode=merge;sink.update.missing-timeout=5 s | is for 'sink.write-mode' = 'update' alone",
+        "sink.write-mode=update;sink.update.missing-timeout=0 s | must be between 1 ms and 24 days",
         "sink.bulk-flush.max-action=1             | Unsupported options found for 'elasticsearch'",
     })
     void aWrongOptionIsRefusedWithASentence(String options, String sentence) {
@@ -106,6 +112,15 @@ class ElasticsearchTableFactoryTest {
     void updatesNeedAKey() {
         assertThatThrownBy(() -> plan("n BIGINT", HOST, "SELECT COUNT(*) FROM numbers"))
                 .hasStackTraceContaining("the Elasticsearch table needs a PRIMARY KEY");
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"merge", "update"})
+    void whatChangesDocumentsNeedsAKey(String mode) {
+        assertThat(plan(KEYED, HOST, ROWS, "sink.write-mode", mode)).contains("Sink(table=");
+        assertThatThrownBy(() -> plan("n BIGINT", HOST, ROWS, "sink.write-mode", mode)).rootCause()
+                .isInstanceOf(ValidationException.class)
+                .hasMessageContaining("'sink.write-mode' = '" + mode + "' needs a PRIMARY KEY");
     }
 
     @Test

@@ -107,7 +107,7 @@ class JsonTypesTest {
     void everyTypeHasItsJsonForm(DataType type, Object value, String json) throws Exception {
         RowType row = (RowType) DataTypes.ROW(DataTypes.FIELD("a \"field\"", type)).getLogicalType();
         JsonBuffer out = new JsonBuffer();
-        JsonTypes.row(row).write(GenericRowData.of(value), out);
+        JsonTypes.row(row).write(GenericRowData.of(value), true, out);
         assertThat(out.toText()).isEqualTo("{\"a \\\"field\\\"\":" + json + "}");
         ElasticsearchServer.JSON.readTree(out.toBytes());
     }

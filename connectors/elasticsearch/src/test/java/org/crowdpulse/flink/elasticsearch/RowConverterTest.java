@@ -12,6 +12,7 @@ import org.apache.flink.table.data.StringData;
 import org.apache.flink.table.data.TimestampData;
 import org.apache.flink.table.types.logical.RowType;
 import org.apache.flink.types.RowKind;
+import org.crowdpulse.flink.elasticsearch.BulkEntry.Operation;
 import org.junit.jupiter.api.Test;
 
 /** Rows as the lines of a bulk request, and their ids. */
@@ -24,7 +25,8 @@ class RowConverterTest {
             .getLogicalType();
 
     private static RowConverter converter(String delimiter, int... keyColumns) {
-        RowConverter converter = new RowConverter(ROW, keyColumns, delimiter, new IndexName("edits", ROW));
+        RowConverter converter = new RowConverter(
+                ROW, keyColumns, delimiter, new IndexName("edits", ROW), Operation.INDEX);
         converter.open();
         return converter;
     }
@@ -45,6 +47,44 @@ class RowConverterTest {
             assertThat(text(entry)).isEqualTo("{\"index\":{\"_index\":\"edits\",\"_id\":\"de\"}}\n"
                     + "{\"wiki\":\"de\",\"at\":\"1970-01-01T00:00:00.000Z\",\"n\":5}\n");
             assertThat(entry.source()).isEqualTo("{\"wiki\":\"de\",\"at\":\"1970-01-01T00:00:00.000Z\",\"n\":5}");
+        }
+    }
+
+    private static String partial(Operation write, RowKind kind, Object... fields) {
+        RowType row = (RowType) DataTypes.ROW(
+                        DataTypes.FIELD("a", DataTypes.INT()),
+                        DataTypes.FIELD("k", DataTypes.STRING().notNull()),
+                        DataTypes.FIELD("place", DataTypes.ROW(
+                                DataTypes.FIELD("lat", DataTypes.DOUBLE()),
+                                DataTypes.FIELD("lon", DataTypes.DOUBLE()))))
+                .getLogicalType();
+        RowConverter converter = new RowConverter(row, new int[] {1}, "_", new IndexName("edits", row), write);
+        converter.open();
+        return text(converter.apply(GenericRowData.ofKind(kind, fields), null));
+    }
+
+    @Test
+    void aMergeLeavesOutColumnsThatAreNullAndNoOthers() {
+        String action = "{\"update\":{\"_index\":\"edits\",\"_id\":\"x\",\"retry_on_conflict\":3}}\n";
+        StringData key = StringData.fromString("x");
+        assertThat(partial(Operation.MERGE, RowKind.INSERT, null, key, GenericRowData.of(1.5, null))).isEqualTo(
+                action + "{\"doc_as_upsert\":true,\"doc\":{\"k\":\"x\",\"place\":{\"lat\":1.5,\"lon\":null}}}\n");
+        assertThat(partial(Operation.MERGE, RowKind.UPDATE_AFTER, 7, key, null)).isEqualTo(
+                action + "{\"doc_as_upsert\":true,\"doc\":{\"a\":7,\"k\":\"x\"}}\n");
+    }
+
+    @Test
+    void anUpdateSendsNulls() {
+        assertThat(partial(Operation.UPDATE, RowKind.INSERT, null, StringData.fromString("x"), null)).isEqualTo(
+                "{\"update\":{\"_index\":\"edits\",\"_id\":\"x\",\"retry_on_conflict\":3}}\n"
+                        + "{\"doc\":{\"a\":null,\"k\":\"x\",\"place\":null}}\n");
+    }
+
+    @Test
+    void aDeletionIsTheSameHoweverRowsAreWritten() {
+        for (Operation write : new Operation[] {Operation.INDEX, Operation.MERGE, Operation.UPDATE}) {
+            assertThat(partial(write, RowKind.DELETE, null, StringData.fromString("x"), null))
+                    .isEqualTo("{\"delete\":{\"_index\":\"edits\",\"_id\":\"x\"}}\n");
         }
     }
 

@@ -18,6 +18,7 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.zip.GZIPInputStream;
 import org.apache.flink.shaded.jackson2.com.fasterxml.jackson.databind.JsonNode;
+import org.apache.flink.shaded.jackson2.com.fasterxml.jackson.databind.node.ObjectNode;
 
 /**
  * Answers {@code _bulk} as a script says, since no real server can be told to refuse the third item. What it accepts,
@@ -162,14 +163,25 @@ final class ScriptedServer implements AutoCloseable {
         boolean errors = false;
         synchronized (documents) {
             for (Item item : request.items()) {
-                Refused refused = script.refuse(item);
                 String key = item.index() + "/" + item.id();
+                boolean update = item.action().equals("update");
+                boolean missing = update && !documents.containsKey(key) && !item.source().has("doc_as_upsert");
+                Refused refused = script.refuse(item);
+                if (refused == null && missing) {
+                    refused = new Refused(404, "document_missing_exception");
+                }
                 int status = 200;
                 String error = "";
                 if (refused != null) {
                     errors = true;
                     status = refused.status();
                     error = ",\"error\":{\"type\":\"" + refused.type() + "\",\"reason\":\"scripted\"}";
+                } else if (update) {
+                    ObjectNode document = ElasticsearchServer.JSON.createObjectNode();
+                    if (documents.get(key) instanceof ObjectNode held) {
+                        document.setAll(held);
+                    }
+                    documents.put(key, document.setAll((ObjectNode) item.source().get("doc")));
                 } else if (item.source() != null) {
                     documents.put(key, item.source());
                 } else if (documents.remove(key) == null) {

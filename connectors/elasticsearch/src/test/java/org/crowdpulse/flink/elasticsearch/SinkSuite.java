@@ -155,6 +155,122 @@ abstract class SinkSuite {
     }
 
     @Test
+    void aMergeKeepsWhatItDoesNotSayAndMakesWhatIsNotThere() throws Exception {
+        server.request("PUT", "/merged/_doc/1", "{\"k\": 1, \"a\": \"old\", \"b\": \"old\", \"other\": true,"
+                + " \"place\": {\"lat\": 1.0, \"lon\": 2.0}}");
+        TableEnvironment tables = tables("merged", "k INT, a STRING, b STRING, place ROW<lat DOUBLE, lon DOUBLE>,"
+                + " PRIMARY KEY (k) NOT ENFORCED", "sink.write-mode", "merge");
+        Jobs.insert(tables, "INSERT INTO merged VALUES (1, 'new', CAST(NULL AS STRING),"
+                + " ROW(CAST(NULL AS DOUBLE), CAST(3 AS DOUBLE))),"
+                + " (2, CAST(NULL AS STRING), 'two', CAST(NULL AS ROW<lat DOUBLE, lon DOUBLE>))");
+        assertThat(server.documents("merged")).containsOnlyKeys("1", "2");
+        assertThat(server.documents("merged").get("1")).isEqualTo(ElasticsearchServer.JSON.readTree(
+                "{\"k\": 1, \"a\": \"new\", \"b\": \"old\", \"other\": true,"
+                        + " \"place\": {\"lat\": null, \"lon\": 3.0}}"));
+        assertThat(server.documents("merged").get("2"))
+                .isEqualTo(ElasticsearchServer.JSON.readTree("{\"k\": 2, \"b\": \"two\"}"));
+    }
+
+    @Test
+    void anUpdateSendsNullsAndChangesOnlyWhatIsThere() throws Exception {
+        server.request("PUT", "/updated/_doc/1", "{\"k\": 1, \"a\": \"old\", \"b\": \"old\", \"other\": true}");
+        TableEnvironment tables = tables("updated", "k INT, a STRING, b STRING, PRIMARY KEY (k) NOT ENFORCED",
+                "sink.write-mode", "update", "sink.update.missing-timeout", "500 ms");
+        Jobs.insert(tables, "INSERT INTO updated VALUES (1, 'new', CAST(NULL AS STRING)), (2, 'x', 'y')");
+        assertThat(server.documents("updated").toString())
+                .isEqualTo("{1={\"k\":1,\"a\":\"new\",\"b\":null,\"other\":true}}");
+        JsonNode found = server.request("GET", "/updated/_count?q=_exists_:b", null);
+        assertThat(found.get("count").asInt()).isZero();
+        assertThat(TestReporter.value("updated", "missingDocuments")).isEqualTo(1);
+    }
+
+    /** Of 300 documents that are changed, one comes 3 s later and one never; all others are changed at once. */
+    @Test
+    void anUpdateWaitsForItsDocumentAndBlocksNoOther() throws Exception {
+        TableEnvironment documents = tables("awaited", "n BIGINT, PRIMARY KEY (n) NOT ENFORCED");
+        documents.executeSql(Jobs.numbers(300, 1_000_000));
+        Jobs.insert(documents, "INSERT INTO awaited SELECT n FROM numbers WHERE n NOT IN (7, 8)");
+        TableEnvironment tables =
+                Jobs.tables("pipeline.name", "awaiting", "execution.checkpointing.interval", "500 ms");
+        tables.executeSql(Jobs.table("awaited", "n BIGINT, newest BIGINT, PRIMARY KEY (n) NOT ENFORCED", server.url(),
+                "sink.write-mode", "update", "sink.update.missing-timeout", "6 s",
+                "sink.bulk-flush.interval", "100 ms"));
+        tables.executeSql(Jobs.numbers(600, 1_000));
+        JobClient job = tables.executeSql("INSERT INTO awaited SELECT MOD(n - 1, 300) + 1, n FROM numbers")
+                .getJobClient().orElseThrow();
+        long start = System.currentTimeMillis();
+        Jobs.await(job, () -> TestReporter.value("awaiting", "bufferedRequests") >= 2);
+        Thread.sleep(Math.max(0, start + 3000 - System.currentTimeMillis()));
+        Map<String, JsonNode> meanwhile = server.documents("awaited");
+        assertThat(meanwhile).hasSize(298);
+        assertThat(meanwhile).allSatisfy((id, document) ->
+                assertThat(document.path("newest").asLong()).isEqualTo(300 + Long.parseLong(id)));
+        assertThat(TestReporter.value("awaiting", "bufferedRequests")).isEqualTo(2);
+        assertThat(TestReporter.value("awaiting", "numberOfCompletedCheckpoints")).isPositive();
+        server.request("PUT", "/awaited/_doc/7", "{\"n\": 7}");
+        job.getJobExecutionResult().get(60, TimeUnit.SECONDS);
+        assertThat(server.documents("awaited")).hasSize(299).doesNotContainKey("8");
+        assertThat(server.documents("awaited").get("7").get("newest").asLong()).isEqualTo(307);
+        assertThat(TestReporter.value("awaiting", "missingDocuments")).isEqualTo(1);
+        assertThat(TestReporter.value("awaiting", "rejected")).isZero();
+    }
+
+    /** Two jobs write the same ten documents, a column each, 300 times. */
+    @Test
+    void mergesThatRaceLoseNothing() throws Exception {
+        List<JobClient> jobs = new ArrayList<>();
+        for (String column : List.of("a", "b")) {
+            TableEnvironment tables = Jobs.tables("pipeline.name", "race " + column);
+            tables.executeSql(Jobs.table("race", "k BIGINT, " + column + " BIGINT, PRIMARY KEY (k) NOT ENFORCED",
+                    server.url(), "sink.write-mode", "merge", "sink.bulk-flush.interval", "10 ms"));
+            tables.executeSql(Jobs.numbers(300, 1_000_000));
+            jobs.add(tables.executeSql("INSERT INTO race SELECT MOD(n, 10), n FROM numbers")
+                    .getJobClient().orElseThrow());
+        }
+        for (JobClient job : jobs) {
+            job.getJobExecutionResult().get(60, TimeUnit.SECONDS);
+        }
+        Map<String, JsonNode> documents = server.documents("race");
+        assertThat(documents).hasSize(10);
+        documents.forEach((id, document) -> {
+            long newest = id.equals("0") ? 300 : 290 + Long.parseLong(id);
+            assertThat(document.get("a").asLong()).isEqualTo(newest);
+            assertThat(document.get("b").asLong()).isEqualTo(newest);
+        });
+    }
+
+    /** As in {@link #aRetractedRowIsDeleted}. */
+    @Test
+    void aRetractedRowIsDeletedHoweverRowsAreWritten() throws Exception {
+        String columns = "size_class BIGINT, texts BIGINT, PRIMARY KEY (size_class) NOT ENFORCED";
+        for (String mode : List.of("merge", "update")) {
+            String name = "sizes_" + mode;
+            for (int size = 1; size <= 3; size++) {
+                server.request("PUT", "/" + name + "/_doc/" + size, "{\"before\": true}");
+            }
+            TableEnvironment tables =
+                    tables(name, columns, "sink.write-mode", mode, "sink.bulk-flush.max-actions", "1");
+            Jobs.insert(tables, "INSERT INTO " + name + " SELECT n, COUNT(*) FROM (SELECT name, COUNT(*) AS n"
+                    + " FROM (VALUES ('a'), ('a'), ('a')) t (name) GROUP BY name) GROUP BY n");
+            assertThat(server.documents(name).toString())
+                    .isEqualTo("{3={\"before\":true,\"size_class\":3,\"texts\":1}}");
+        }
+    }
+
+    @Test
+    void mergesGoToTheIndexOfTheirDay() throws Exception {
+        server.request("PUT", "/merged-2024-03-01/_doc/2", "{\"kept\": true}");
+        TableEnvironment tables = tables("merged_daily",
+                "n INT, event_time TIMESTAMP_LTZ(3), PRIMARY KEY (n) NOT ENFORCED",
+                "index", "merged-{event_time|yyyy-MM-dd}", "sink.write-mode", "merge");
+        Jobs.insert(tables, "INSERT INTO merged_daily VALUES (1, TO_TIMESTAMP_LTZ(1709251199999, 3)),"
+                + " (2, TO_TIMESTAMP_LTZ(1709251200000, 3))");
+        assertThat(server.documents("merged-2024-02-29")).containsOnlyKeys("1");
+        assertThat(server.documents("merged-2024-03-01").toString())
+                .isEqualTo("{2={\"kept\":true,\"n\":2,\"event_time\":\"2024-03-01T00:00:00.000Z\"}}");
+    }
+
+    @Test
     void aPoisonDocumentBlocksNothing() throws Exception {
         server.request("PUT", "/strict", """
                 {"mappings": {"dynamic": "strict", "properties": {"n": {"type": "long"}, "day": {"type": "date"}}}}""");
