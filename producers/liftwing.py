@@ -23,7 +23,7 @@ import threading
 import time
 import uuid
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime
@@ -452,9 +452,12 @@ class Asker:
             self._held.pop(key, None)
 
     def close(self) -> Iterator[Event]:
-        """Ask nothing more; the events of the answers to what was asked already."""
+        """Ask nothing more; the events of the answers to what was asked already, which may take as long as one may."""
         self._service.stop()
         self._threads.shutdown(cancel_futures=True)
+        for key, (_, future) in list(self._asked.items()):
+            if future.cancelled() or future.exception():  # a refusal has been said before, or is too late to matter
+                del self._asked[key]
         yield from self._answers()
 
     def _answers(self) -> Iterator[Event]:
@@ -462,7 +465,7 @@ class Asker:
             if not future.done():
                 continue
             del self._asked[key]
-            answer = Answer(final=False) if future.cancelled() else future.result()
+            answer = future.result()
             if not answer.final:
                 self.given_up += 1
                 continue
@@ -493,7 +496,7 @@ def scores(records: Iterable[tuple[str, bytes] | None], asker: Asker) -> Iterato
             yield from asker.step()
 
 
-def kafka_records(since: float) -> Iterator[tuple[str, bytes] | None]:
+def kafka_records(since: float) -> Generator[tuple[str, bytes] | None]:
     """What comes into the two topics, from those of Unix time `since` on, for ever; None after each look.
 
     Raises KafkaUnavailable.
@@ -618,19 +621,22 @@ def _run(options: argparse.Namespace, progress: LiftWingProgress) -> None:
         )
     with closing(Cache(settings().state_dir / "liftwing.sqlite")) as cache:
         sender = Sender(options.kafka_wait_seconds)
-        service = LiftWing(url, user_agent=user_agent, said=progress.say, rate=options.rate)
-        asker = Asker(service, cache, hold_seconds=options.hold_seconds, wait_seconds=wait_seconds)
-        progress.asker = asker
         try:
-            for event in scores(kafka_records(time.time() - wait_seconds), asker):
-                _send(event, sender, progress)
-                if progress.sent == options.limit:
-                    break
+            service = LiftWing(url, user_agent=user_agent, said=progress.say, rate=options.rate)
+            asker = Asker(service, cache, hold_seconds=options.hold_seconds, wait_seconds=wait_seconds)
+            progress.asker = asker
+            with closing(kafka_records(time.time() - wait_seconds)) as records:
+                try:
+                    for event in scores(records, asker):
+                        _send(event, sender, progress)
+                        if progress.sent == options.limit:
+                            break
+                finally:
+                    # Also when stopped: answers that are here are sent.
+                    for event in asker.close():
+                        _send(event, sender, progress)
+                    sender.flush()
         finally:
-            # Also when stopped: answers that are here are sent.
-            for event in asker.close():
-                _send(event, sender, progress)
-            sender.flush()
             sender.close()
 
 

@@ -441,6 +441,14 @@ def cache(tmp_path: Path) -> Iterator[Cache]:
     found.close()
 
 
+def nothing_new(seconds: float = 20) -> Iterator[None]:
+    """Records that do not come, for a while."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        yield None
+        time.sleep(0.01)
+
+
 Run = Callable[..., tuple[list[Event], Asker]]
 
 
@@ -455,13 +463,13 @@ def run(cache: Cache) -> Run:
 
         def until_done() -> Iterator[tuple[str, bytes] | None]:
             yield from ((topic, json.dumps(event).encode()) for topic, event in told)
-            deadline = time.monotonic() + 20
-            while len(asker):
-                assert time.monotonic() < deadline, "not within 20 s"
-                yield None
-                time.sleep(0.01)
+            for nothing in nothing_new():
+                if not len(asker):
+                    return
+                yield nothing
 
         found = list(scores(until_done(), asker))
+        assert len(asker) == 0
         return found + list(asker.close()), asker
 
     return through
@@ -525,9 +533,16 @@ def test_while_the_service_is_away_nothing_is_written_and_later_it_goes_on(run: 
         assert (ids(events), asker.given_up) == ([3], 0)
 
 
-def test_a_refusal_ends_the_asking(run: Run) -> None:
-    with LiftWingServer(FORBIDDEN) as server, pytest.raises(InputError, match="403"):
-        run(server, [(REVISIONS, created(2))])
+def test_a_refusal_ends_the_asking(cache: Cache) -> None:
+    with LiftWingServer(*[FORBIDDEN] * AT_ONCE) as server:
+        asker = Asker(service(server.url), cache, hold_seconds=0, wait_seconds=60)
+        for number in range(2, 10):
+            asker.take(REVISIONS, json.dumps(created(number)).encode())
+        with pytest.raises(InputError, match="403"):
+            list(scores(nothing_new(), asker))
+
+        assert list(asker.close()) == []  # also when each of those who asked was refused
+    assert len(server.requests) <= AT_ONCE
 
 
 def test_a_language_that_the_model_does_not_know_is_asked_about_once(run: Run) -> None:
@@ -651,44 +666,72 @@ def test_without_kafka_it_says_what_to_do(environment: pytest.MonkeyPatch, capsy
     assert "make up" in capsys.readouterr().err
 
 
-@pytest.mark.stack
-def test_the_whole_of_it_with_kafka(prefix: str, tmp_path: Path) -> None:
-    sender = _kafka.Sender()
-    try:
-        with LiftWingServer() as server:
-            environment = {
-                **os.environ,
-                "CROWDPULSE_PREFIX": prefix,
-                "CROWDPULSE_STATE_DIR": str(tmp_path),
-                "CROWDPULSE_KAFKA_BOOTSTRAP_SERVERS": settings().kafka_bootstrap_servers,
-                "CROWDPULSE_LIFTWING_URL": server.url,
-            }
-            sender.send(
-                REVISIONS, b"enwiki:7", json.dumps(created(2)).encode()
-            )  # before it starts, but not too long ago
-            sender.send(REVISIONS, b"enwiki:7", json.dumps(created(3)).encode())
-            sender.send(SCORES, b"enwiki:7", json.dumps(scored(3)).encode())
-            sender.flush()
-            command = [sys.executable, "-m", "producers.liftwing", "--enable", "--hold-seconds", "2"]
-            program = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
-            try:
-                wait_for(lambda: len(records(prefix + SCORES)) == 2)
-                sender.send(REVISIONS, b"enwiki:7", json.dumps(created(4)).encode())
-                sender.flush()
-                wait_for(lambda: len(records(prefix + SCORES)) == 3)
-            finally:
-                program.send_signal(signal.SIGTERM)
-                _, said = program.communicate(timeout=30)
-    finally:
-        sender.close()
+Start = Callable[..., subprocess.Popen[str]]
 
-    assert program.returncode == 0, said
+
+@pytest.fixture
+def start(prefix: str, tmp_path: Path) -> Start:
+    """`start(server, arguments…)`: the producer as a program, with its cache in the test's folder."""
+
+    def program(server: LiftWingServer, *arguments: str) -> subprocess.Popen[str]:
+        environment = {
+            **os.environ,
+            "CROWDPULSE_PREFIX": prefix,
+            "CROWDPULSE_STATE_DIR": str(tmp_path),
+            "CROWDPULSE_KAFKA_BOOTSTRAP_SERVERS": settings().kafka_bootstrap_servers,
+            "CROWDPULSE_LIFTWING_URL": server.url,
+        }
+        command = [sys.executable, "-m", "producers.liftwing", "--enable", "--hold-seconds", "2", *arguments]
+        return subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
+
+    return program
+
+
+def produce(*told: tuple[str, dict[str, Any]]) -> None:
+    sender = _kafka.Sender()
+    for topic, event in told:
+        sender.send(topic, b"enwiki:7", json.dumps(event).encode())
+    sender.flush()
+    sender.close()
+
+
+@pytest.mark.stack
+@pytest.mark.timeout(120)
+def test_missing_scores_come_into_kafka(prefix: str, start: Start) -> None:
+    topic = prefix + SCORES
+    produce((REVISIONS, created(2)), (REVISIONS, created(3)), (SCORES, scored(3)))  # before it starts
+    with LiftWingServer() as server:
+        program = start(server)
+        wait_for(lambda: len(records(topic)) == 2)
+        produce((REVISIONS, created(4)))
+        wait_for(lambda: len(records(topic)) == 3)
+        program.send_signal(signal.SIGTERM)
+        _, said = program.communicate(timeout=30)
+        again = start(server, "--limit", "1")  # reads all of it again, and finds every score
+        produce((REVISIONS, created(5)))
+        again.communicate(timeout=60)
+
+    assert (program.returncode, again.returncode) == (0, 0), said
     assert "Stopped." in said
     assert "2 scores" in said
-    assert server.asked == [2, 4]
-    ours = [(key, value) for key, value in records(prefix + SCORES) if b"crowdpulse.liftwing" in value]
+    assert server.asked == [2, 4, 5]
+    ours = [(key, json.loads(value)) for key, value in records(topic) if b"crowdpulse.liftwing" in value]
     assert {key for key, _ in ours} == {b"enwiki:7"}
-    assert [json.loads(value)["revision"]["rev_id"] for _, value in ours] == [2, 4]
+    assert [event["revision"]["rev_id"] for _, event in ours] == [2, 4, 5]
+
+
+@pytest.mark.stack
+@pytest.mark.timeout(120)
+def test_a_program_that_is_refused_ends_with_exit_code_2(prefix: str, start: Start) -> None:
+    produce(*((REVISIONS, created(number)) for number in range(2, 12)))
+    with LiftWingServer(*[FORBIDDEN] * 10) as server:
+        program = start(server)
+        _, said = program.communicate(timeout=60)
+
+    assert program.returncode == 2
+    assert "403: Wikimedia refuses clients" in said
+    assert "Traceback" not in said
+    assert records(prefix + SCORES) == []
 
 
 def wait_for(holds: Callable[[], bool], seconds: float = 30) -> None:
