@@ -295,7 +295,7 @@ class LiftWing:
         backoff_seconds: float = 1,
     ) -> None:
         self._url = url
-        self._said = said
+        self.said = said
         self._pause_seconds = 1 / rate
         self._timeout = timeout_seconds
         self._backoff_seconds = backoff_seconds
@@ -377,7 +377,7 @@ class LiftWing:
             self._troubles += 1
             self._trouble_at = now
             self._next = max(self._next, now + pause)
-        self._said(f"{self._url}: {reason}; asking again in {pause:.1f} s.")
+        self.said(f"{self._url}: {reason}; asking again in {pause:.1f} s.")
 
     def _refused(self, status: int) -> InputError:
         if status in (401, 403):
@@ -453,6 +453,8 @@ class Asker:
 
     def close(self) -> Iterator[Event]:
         """Ask nothing more; the events of the answers to what was asked already, which may take as long as one may."""
+        if self._asked:
+            self._service.said(f"Waiting for {len(self._asked)} answers that were asked for.")
         self._service.stop()
         self._threads.shutdown(cancel_futures=True)
         for key, (_, future) in list(self._asked.items()):
