@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import gzip
+import hashlib
 import io
 import json
 import math
@@ -424,6 +425,7 @@ def send(
 
 
 def parser() -> argparse.ArgumentParser:
+    aliases = ", ".join(sorted(stream.alias for stream in STREAMS.values() if stream.alias))
     top = argparse.ArgumentParser(
         prog="python -m producers.wikimedia", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -431,8 +433,7 @@ def parser() -> argparse.ArgumentParser:
         "--stream",
         action="append",
         metavar="NAME",
-        help=f"repeatable, or NAME,NAME: {', '.join(sorted(STREAMS))}; short: page_change, revert-risk (default:"
-        " recentchange)",
+        help=f"repeatable, or NAME,NAME: {', '.join(sorted(STREAMS))}; short: {aliases} (default: recentchange)",
     )
     top.add_argument("--limit", type=whole_number, default=0, metavar="N", help="stop after N events (default: never)")
     top.add_argument(
@@ -558,7 +559,10 @@ def _live(options: argparse.Namespace, streams: list[str], progress: WikimediaPr
             "CROWDPULSE_WIKIMEDIA_USER_AGENT is wrong: a User-Agent holds printable ASCII characters only."
         )
     # One position for each service, too: an id of one means nothing to another.
-    name = f"{settings().prefix}{urlsplit(url).netloc.replace(':', '_')}+{'+'.join(sorted(streams))}.json"
+    names = "+".join(sorted(streams))
+    if len(names) > 150:  # the name of a file has 255 bytes at most
+        names = hashlib.sha256(names.encode()).hexdigest()
+    name = f"{settings().prefix}{urlsplit(url).netloc.replace(':', '_')}+{names}.json"
     stored = Position(settings().state_dir / "positions" / name)
     live = Live(
         url,
