@@ -5,7 +5,7 @@
 -- them (a suppressed title tells none); titles have spaces, as in `wiki_edits`. `moved_from`: the title before the latest
 -- move. `was_created_here`: true where we saw the page's creation, else absent.
 -- The job remembers a page for a day after an act of it; what it has forgotten stays in the document, for a null is not
--- sent. `recent_moves` begins at 0 after such a day. An act told more than a day late overwrites the state of a later one.
+-- sent. After such a day `recent_moves` begins again at 0, and an older act that is told only then overwrites the state.
 -- No user, no comment: a redaction of those has nothing to remove here.
 CREATE TABLE wiki_pages (
     wiki STRING,
