@@ -87,7 +87,7 @@ _HARM = {
 }
 _UNDONE = {True: 0.35, False: 0.7}  # share of the harmful edits that somebody undoes, by whether they were meant well
 _HIDDEN_USER = 0.004  # share of people's edits whose user is suppressed from the start
-_REVISION_HIDDEN = 0.004  # share of people's revisions that are hidden afterwards; of vandalism ten times as many
+_REVISION_HIDDEN = 0.006  # share of people's revisions that are hidden afterwards; of vandalism ten times as many
 _PAGES = 20_000  # per wiki, before the story begins
 _PEOPLE = 600  # per wiki
 _TALK = 0.05  # share of people's edits that is on talk pages

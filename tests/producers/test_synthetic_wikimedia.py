@@ -2,26 +2,45 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-import os
+import re
 import uuid
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
-import jsonschema
+import orjson
 import pytest
-import yaml
 
 from producers import synthetic_wikimedia
 from producers._wikimedia_streams import STREAMS
-from settings import ROOT
+from tests.producers.test_recorded_events import needs_data, validator
 
-SCHEMAS = Path(os.environ.get("CROWDPULSE_DATA", ROOT.parent / "shared" / "data")) / "wikimedia-schemas/jsonschema"
+Fields = dict[str, Any]
+
 START = datetime(2026, 1, 1, tzinfo=UTC)
 ALL = list(STREAMS)
+PREDICTIONS = (
+    "revision-score",
+    "mediawiki.page_revert_risk_prediction_change.v1",
+    "mediawiki.page_outlink_topic_prediction_change.v1",
+)
+VISIBILITY = "mediawiki.revision-visibility-change"
+UNDONE = re.compile(
+    r"Undid revision (?P<revision>\d+) by \[\[Special:Contributions/(?P<name>.+)\|(?P=name)\]\]"
+    r" \(\[\[User talk:(?P=name)\|talk\]\]\)"
+)
+# What becomes of a page, as far as it has come.
+LIVES = {
+    ("create",),
+    ("create", "move"),
+    ("create", "delete"),
+    ("create", "move", "delete"),
+    ("create", "delete", "undelete"),
+    ("create", "move", "delete", "undelete"),
+}
 
 
 def generated(count: int, streams: list[str] | None = None, **options: Any) -> list[synthetic_wikimedia.SyntheticEvent]:
@@ -46,20 +65,40 @@ def test_the_seed_alone_decides_what_is_told() -> None:
     assert [event.key for event in first] != [event.key for event in generated(500, seed=2)]
 
 
-@pytest.mark.skipif(not SCHEMAS.exists(), reason=f"the schemas are not at {SCHEMAS}")
-def test_every_event_fits_the_public_schema_of_its_stream() -> None:
-    checked: Counter[str] = Counter()
-    validators: dict[str, jsonschema.Draft7Validator] = {}
-    for event in generated(4000, ALL):
-        fields = json.loads(event.value)
-        file = SCHEMAS / f"{fields['$schema'].lstrip('/')}.yaml"
-        if file.exists():  # the schemas of page-delete and page-move are not among those we have
-            if file.name + file.parent.name not in validators:
-                schema = yaml.safe_load(file.read_text(encoding="utf-8"))
-                validators[file.name + file.parent.name] = jsonschema.Draft7Validator(schema)
-            validators[file.name + file.parent.name].validate(fields)
-            checked[event.stream] += 1
-    assert len(checked) == 6
+@pytest.fixture(scope="module")
+def in_order() -> list[tuple[str, Fields]]:
+    """Events of all streams, each with its stream."""
+    return [(event.stream, orjson.loads(event.value)) for event in generated(40_000, ALL)]
+
+
+@pytest.fixture(scope="module")
+def told(in_order: list[tuple[str, Fields]]) -> dict[str, list[Fields]]:
+    """Events of all streams, by stream."""
+    by_stream: dict[str, list[Fields]] = {stream: [] for stream in ALL}
+    for stream, fields in in_order:
+        by_stream[stream].append(fields)
+    return by_stream
+
+
+@needs_data
+def test_events_of_every_shape_fit_the_public_schema_of_their_stream(told: dict[str, list[Fields]]) -> None:
+    shapes: Counter[tuple[Any, ...]] = Counter()
+    unchecked = set()
+    for stream, events in told.items():
+        for fields in events:
+            shape = (stream, fields.get("page_change_kind"), *sorted(fields))
+            shapes[shape] += 1
+            if shapes[shape] > 40:
+                continue
+            if schema := validator(fields["$schema"]):
+                schema.validate(fields)
+            else:
+                unchecked.add(fields["$schema"])
+    assert unchecked == {"/mediawiki/page/delete/1.0.0", "/mediawiki/page/move/1.0.0"}
+    assert {shape[0] for shape in shapes} == set(ALL)
+    assert {shape[1] for shape in shapes} == {
+        None, "create", "edit", "move", "delete", "undelete", "visibility_change",
+    }  # fmt: skip
 
 
 def test_streams_tell_of_the_same_edits() -> None:
@@ -75,6 +114,190 @@ def test_streams_tell_of_the_same_edits() -> None:
     assert len(scored) > 100
     assert scored.items() <= by_stream["revision-create"].items()
     assert scored.items() <= by_stream["recentchange"].items()
+
+
+def wiki_and_revision(fields: Fields) -> tuple[str, int]:
+    revision = fields.get("rev_id") or fields["revision"].get("rev_id") or fields["revision"]["new"]
+    return fields.get("wiki") or fields.get("database") or fields["wiki_id"], revision
+
+
+def by_revision(events: list[Fields]) -> dict[tuple[str, int], Fields]:
+    return {wiki_and_revision(fields): fields for fields in events}
+
+
+def test_predictions_come_seconds_after_a_revision_and_carry_its_time(told: dict[str, list[Fields]]) -> None:
+    revisions = by_revision(told["revision-create"])
+    for fields in itertools.chain.from_iterable(told[stream] for stream in PREDICTIONS):
+        revision = revisions[wiki_and_revision(fields)]
+        time = fields.get("rev_timestamp") or fields["revision"]["rev_dt"]
+        after = datetime.fromisoformat(fields["meta"]["dt"]) - datetime.fromisoformat(time)
+        assert time == revision["rev_timestamp"]
+        assert timedelta(seconds=1) <= after <= timedelta(seconds=8)
+        assert fields["meta"]["request_id"] == revision["meta"]["request_id"]
+
+    scored, risks, topics = ({wiki_and_revision(fields) for fields in told[stream]} for stream in PREDICTIONS)
+    assert 0.6 < len(scored) / len(revisions) < 0.75
+    assert scored & risks
+    assert scored - risks
+    assert risks - scored
+    assert topics
+
+
+def test_all_shapes_of_scores_occur(told: dict[str, list[Fields]]) -> None:
+    shapes = Counter(
+        (tuple(sorted(fields["scores"])) if "scores" in fields else None, "errors" in fields)
+        for fields in told["revision-score"]
+    )
+
+    assert set(shapes) == {
+        (("damaging", "goodfaith"), False),
+        (("articletopic", "damaging", "goodfaith"), False),
+        (("damaging", "goodfaith", "itemquality", "itemtopic"), False),
+        (("itemquality", "itemtopic"), False),
+        (("articletopic", "reverted"), False),
+        (("reverted",), False),
+        ((), True),
+        (None, True),
+    }
+    assert shapes[(), True] + shapes[None, True] < 0.03 * shapes.total()
+
+
+def test_harm_and_good_faith_are_two_axes_and_depend_on_who_edits(told: dict[str, list[Fields]]) -> None:
+    revisions = by_revision(told["revision-create"])
+    both: Counter[tuple[str, str]] = Counter()
+    damaging: dict[str, list[bool]] = defaultdict(list)
+    for score in told["revision-score"]:
+        if not (scores := score.get("scores")) or "damaging" not in scores:
+            continue
+        (is_damaging,), (is_goodfaith,) = scores["damaging"]["prediction"], scores["goodfaith"]["prediction"]
+        both[is_damaging, is_goodfaith] += 1
+        performer = score["performer"]
+        days = 0.0
+        if registered := performer.get("user_registration_dt"):
+            days = (START - datetime.fromisoformat(registered)) / timedelta(days=1)
+        known = "bot" if performer["user_is_bot"] else "old" if days > 100 else "new"
+        damaging[known].append(is_damaging == "true")
+        create = revisions[wiki_and_revision(score)]
+        if create["rev_len"] < 200:
+            damaging["nearly empty"].append(is_damaging == "true")
+    shares = {known: sum(those) / len(those) for known, those in damaging.items()}
+
+    assert len(both) == 4
+    assert min(both.values()) > 20
+    assert shares["bot"] < shares["old"] < 0.05
+    assert shares["new"] > 5 * shares["old"]
+    assert shares["nearly empty"] > 5 * shares["old"]
+
+
+def test_people_undo_what_others_did(told: dict[str, list[Fields]]) -> None:
+    changes = by_revision([fields for fields in told["recentchange"] if "revision" in fields])
+    undone = 0
+    for fields in changes.values():
+        match = UNDONE.fullmatch(fields["comment"])
+        if not match:
+            continue
+        undone += 1
+        vandalism = changes[fields["wiki"], int(match["revision"])]
+        assert fields["revision"]["old"] == vandalism["revision"]["new"]
+        assert (fields["title"], fields["length"]["new"]) == (vandalism["title"], vandalism["length"]["old"])
+        assert match["name"] == vandalism["user"] != fields["user"]
+        assert fields["timestamp"] >= vandalism["timestamp"]
+    assert undone > 50
+
+
+def test_what_is_hidden_was_told_before_and_is_not_told_again(in_order: list[tuple[str, Fields]]) -> None:
+    revisions: dict[tuple[str, int], Fields] = {}
+    hidden: Counter[str] = Counter()
+    restricted = 0
+    latest = []
+    for stream, fields in in_order:
+        if stream == "revision-create":
+            revisions[wiki_and_revision(fields)] = fields
+        elif stream == VISIBILITY:
+            assert fields["rev_timestamp"] == revisions[wiki_and_revision(fields)]["rev_timestamp"]
+            assert fields["meta"]["dt"] >= fields["rev_timestamp"]
+            assert set(fields["prior_state"]["visibility"].values()) == {True}
+            hidden.update(part for part, is_visible in fields["visibility"].items() if not is_visible)
+            restricted += "performer" not in fields
+        elif fields.get("page_change_kind") == "visibility_change":
+            latest.append(fields)
+
+    assert min(hidden[part] for part in ("user", "comment", "text")) > 5
+    assert restricted > 0
+    assert latest
+    for fields in latest:
+        revision = fields["revision"]
+        assert revision["is_editor_visible"] == ("editor" in revision)
+        assert revision["is_comment_visible"] == ("comment" in revision)
+
+
+def test_suppressed_users_are_nowhere_named(told: dict[str, list[Fields]]) -> None:
+    nameless = {wiki_and_revision(fields) for fields in told["revision-create"] if "performer" not in fields}
+    page_changes = by_revision(
+        [fields for fields in told["mediawiki.page_change.v1"] if fields["page_change_kind"] in ("create", "edit")]
+    )
+    edits = by_revision([fields for fields in told["recentchange"] if "revision" in fields])
+
+    assert len(nameless) > 5
+    assert all(page_changes[each]["performer"] == {} for each in nameless)
+    assert all("editor" not in page_changes[each]["revision"] for each in nameless)
+    assert not nameless & edits.keys()
+    assert all("user" in fields for fields in edits.values())
+    assert any("user" not in fields for fields in told["recentchange"])
+
+
+def test_a_page_lives_in_order_and_the_older_streams_say_the_same(told: dict[str, list[Fields]]) -> None:
+    lives: dict[tuple[str, int], list[Fields]] = defaultdict(list)
+    for fields in told["mediawiki.page_change.v1"]:
+        if fields["page_change_kind"] not in ("edit", "visibility_change"):
+            lives[fields["wiki_id"], fields["page"]["page_id"]].append(fields)
+    requests: dict[str, set[str]] = defaultdict(set)
+    courses: Counter[tuple[str, ...]] = Counter()
+    for life in lives.values():
+        courses[tuple(fields["page_change_kind"] for fields in life)] += 1
+        for before, after in itertools.pairwise(life):
+            assert before["dt"] <= after["dt"]
+            assert before["revision"]["rev_dt"] == after["revision"]["rev_dt"]
+            if after["page_change_kind"] == "move":
+                assert after["prior_state"]["page"]["page_title"] == before["page"]["page_title"]
+            else:
+                assert after["page"]["page_title"] == before["page"]["page_title"]
+        for fields in life:
+            requests[fields["page_change_kind"]].add(fields["meta"]["request_id"])
+
+    assert courses.keys() <= LIVES
+    assert courses["create", "move", "delete", "undelete"] + courses["create", "delete", "undelete"] > 3
+    for stream, kind in (("page-create", "create"), ("page-move", "move"), ("page-delete", "delete")):
+        assert {fields["meta"]["request_id"] for fields in told[stream]} == requests[kind]
+        assert len(requests[kind]) > 5
+
+
+def test_some_edit_unlike_what_their_flag_says(told: dict[str, list[Fields]]) -> None:
+    by_user: dict[str, list[Fields]] = defaultdict(list)
+    for fields in told["recentchange"]:
+        if fields["type"] == "edit":
+            by_user[fields["user"]].append(fields)
+
+    def change(fields: Fields) -> int:
+        old, new = fields["length"]["old"], fields["length"]["new"]
+        return abs(int(new) - int(old))
+
+    people = Counter({user: len(edits) for user, edits in by_user.items() if not edits[0]["bot"]})
+    for user, count in people.most_common(3):
+        edits = by_user[user]
+        assert count > 1.2 * people.most_common(4)[3][1]
+        assert len({fields["comment"] for fields in edits}) == 1
+        assert max(map(change, edits)) <= 3
+        assert len({fields["title"] for fields in edits}) > 0.9 * count
+        times = [fields["timestamp"] for fields in edits]
+        gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
+        assert max(gaps) < 2 * min(gaps)
+
+    bots = {user: edits for user, edits in by_user.items() if edits[0]["bot"]}
+    rare = bots[min(bots, key=lambda user: len(bots[user]))]
+    assert {fields["namespace"] for fields in rare} == {1}
+    assert sum(map(change, rare)) > 500 * len(rare)
+    assert len({fields["comment"] for fields in rare}) > 3
 
 
 def test_times_are_out_of_order_by_seconds_and_late_on_demand() -> None:

@@ -21,14 +21,17 @@ from typing import Any
 import pytest
 
 from producers._command_line import InputError
-from producers._wikimedia_streams import Event, as_event
+from producers._wikimedia_streams import STREAMS, Event, as_event
 from producers.wikimedia import (
     Live,
     Position,
     SseEvents,
     StreamUnavailable,
+    WikimediaProgress,
+    _live,
     _retry_after,
     main,
+    parser,
     read_file,
     send,
 )
@@ -497,12 +500,30 @@ def test_a_producer_that_is_stopped_says_what_it_did(number: signal.Signals) -> 
 def test_several_streams_are_one_connection_and_short_names_are_known(capfd: pytest.CaptureFixture[str]) -> None:
     with SseServer(events(5)) as server:
         assert main(["--url", server.url, "--stream", "recentchange,page_change", "--stream", "revert-risk",
+                     "--stream", "visibility-change,outlink-topics",
                      "--stream", "recentchange", "--limit", "5", "--output", "-"]) == 0  # fmt: skip
 
     assert server.requests[0]["path"].endswith(
         "/recentchange,mediawiki.page_change.v1,mediawiki.page_revert_risk_prediction_change.v1"
+        ",mediawiki.revision-visibility-change,mediawiki.page_outlink_topic_prediction_change.v1"
     )
     assert len(capfd.readouterr().out.splitlines()) == 5
+
+
+def test_the_position_of_all_streams_together_has_a_file_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CROWDPULSE_STATE_DIR", str(tmp_path))
+    settings.cache_clear()
+    streams = list(STREAMS)
+    for chosen in (streams, streams[:-1]):
+        _, stored = _live(parser().parse_args(["--url", "http://127.0.0.1:1"]), chosen, WikimediaProgress())
+        stored.store(f"of {len(chosen)}")
+    monkeypatch.undo()
+    settings.cache_clear()
+
+    assert stored.load() == f"of {len(streams) - 1}"
+    assert len(list((tmp_path / "positions").iterdir())) == 2
 
 
 def test_streams_that_cannot_be_reached_end_with_exit_code_1(capsys: pytest.CaptureFixture[str]) -> None:

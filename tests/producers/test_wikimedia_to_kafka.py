@@ -21,6 +21,8 @@ from stack import kafka
 from tests.producers.conftest import records
 from tests.sse_server import SseServer
 
+OUTLINK_TOPICS = "mediawiki.page_outlink_topic_prediction_change.v1"
+
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(120)]
 
 
@@ -61,13 +63,15 @@ def test_a_file_comes_byte_for_byte_each_event_to_the_topic_of_its_stream(
         (b'{"wiki":"w","title":"\xff"}', "wiki_recentchange", None),
         (b"<html>", "wiki_recentchange", None),
         (json.dumps(event(2, "mediawiki.page_change.v1")).encode(), "wiki_page_change", b"w:page 2"),
+        (json.dumps(event(3, "mediawiki.revision-visibility-change")).encode(), "wiki_visibility_change", b"w:page 3"),
+        (json.dumps(event(4, OUTLINK_TOPICS)).encode(), "wiki_outlink_topics", b"w:page 4"),
     ]
     file = tmp_path / "events.jsonl"
     file.write_bytes(b"\n".join(line for line, _, _ in lines))
 
-    assert "5 events" in ended(start("--file", str(file)))
+    assert f"{len(lines)} events" in ended(start("--file", str(file)))
 
-    for topic in ("wiki_recentchange", "wiki_page_change"):
+    for topic in {topic for _, topic, _ in lines}:
         expected = {(key, line) for line, its_topic, key in lines if its_topic == topic}
         assert len(found := records(prefix + topic)) == len(expected)
         assert set(found) == expected
