@@ -365,6 +365,14 @@ def test_trouble_is_tried_again_a_few_times_with_pauses_that_grow(trouble: Reply
     assert pauses[1] >= 0.2
 
 
+def test_pauses_are_short_again_once_the_service_has_answered() -> None:
+    with LiftWingServer(*[NO_REVISION, Reply()] * 4) as server:
+        asking = service(server.url, backoff_seconds=0.1)
+        assert [asking.ask(revision(), soon()) for _ in range(4)] == [Answer(PREDICTED)] * 4
+
+    assert server.times[-1] - server.times[-2] < 0.3  # a fourth pause in a row would be 0.4 s or more
+
+
 def test_a_service_that_is_away_leaves_a_revision_without_an_answer() -> None:
     said: list[str] = []
     with socket.socket() as taken:
@@ -564,6 +572,30 @@ def test_who_was_scored_by_somebody_faster_is_not_scored_twice(cache: Cache) -> 
 
         assert list(asker.close()) == []
     assert server.asked == [2]
+
+
+def test_what_is_told_again_while_it_is_asked_about_is_asked_about_once(cache: Cache) -> None:
+    with LiftWingServer(Reply(seconds=0.3)) as server:
+        asker = Asker(service(server.url), cache, hold_seconds=0, wait_seconds=60)
+        for _ in range(2):
+            asker.take(REVISIONS, json.dumps(created(2)).encode())
+            list(asker.step())
+
+        assert ids(list(asker.close())) == [2]
+    assert server.asked == [2]
+
+
+def test_who_waits_too_long_behind_others_is_given_up(cache: Cache) -> None:
+    with LiftWingServer(*[Reply(seconds=1)] * AT_ONCE) as server:
+        asker = Asker(service(server.url), cache, hold_seconds=0, wait_seconds=0.5)
+        for number in range(2, 2 + AT_ONCE + 3):
+            asker.take(REVISIONS, json.dumps(created(number)).encode())
+        list(asker.step())
+        time.sleep(0.6)
+        list(asker.step())
+
+        assert (len(asker), asker.given_up) == (AT_ONCE, 3)
+        assert len(list(asker.close())) == AT_ONCE
 
 
 def test_what_was_asked_when_it_is_stopped_is_still_told(cache: Cache) -> None:
