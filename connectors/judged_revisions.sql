@@ -1,6 +1,6 @@
--- One row per revision of a page with what is known of its harm: the columns of wiki_intent. Kafka key: wiki and user, so
--- that what one user does on a wiki stays in order. Written by jobs/wiki_intent.py, read by jobs/wiki_users.py. After a
--- failure rows can be there twice, with the same values.
+-- One row per revision of a page with what is known of its harm: the columns of wiki_intent. Without a key: each subtask of
+-- jobs/wiki_intent.py, which writes it, has a partition of its own and fills it in the order of `revised_at`. Read by
+-- jobs/wiki_users.py. After a failure rows can be there twice, with the same values.
 CREATE TABLE judged_revisions (
     wiki STRING,
     revision_id BIGINT,
@@ -43,7 +43,7 @@ CREATE TABLE judged_revisions (
     intent STRING,
     fallback_score DOUBLE,
     fallback_version STRING,
-    record_key BYTES,
+    record_key AS CAST(NULL AS BYTES),
     error STRING METADATA FROM 'value.error' VIRTUAL,
     error_detail STRING METADATA FROM 'value.error-detail' VIRTUAL,
     record_value BYTES METADATA FROM 'value.raw' VIRTUAL,
@@ -63,7 +63,7 @@ CREATE TABLE judged_revisions (
         WHEN revised_at <= record_time + INTERVAL '5' MINUTE THEN revised_at
         ELSE TO_TIMESTAMP_LTZ(0, 3)
     END,
-    WATERMARK FOR event_time AS LEAST(event_time, record_time) - INTERVAL '1' SECOND * ${WIKI_OUT_OF_ORDER_SECONDS}
+    WATERMARK FOR event_time AS LEAST(event_time, record_time) - INTERVAL '1' SECOND * ${WIKI_SCORE_WAIT_SECONDS}
 ) WITH (
     'connector' = 'kafka',
     'topic' = '${PREFIX}judged_revisions',
@@ -74,10 +74,8 @@ CREATE TABLE judged_revisions (
     'scan.startup.mode' = '${STARTUP_MODE}',
     'scan.bounded.mode' = '${BOUNDED_MODE}',
     'scan.watermark.idle-timeout' = '1 min',
-    'key.format' = 'raw',
-    'key.fields' = 'record_key',
-    'value.format' = 'checked-json',
-    'value.fields-include' = 'EXCEPT_KEY',
-    'value.checked-json.required' = 'wiki;revision_id;revised_at',
-    'value.checked-json.max-size' = '2 mb'
+    'sink.partitioner' = 'fixed',
+    'format' = 'checked-json',
+    'checked-json.required' = 'wiki;revision_id;revised_at',
+    'checked-json.max-size' = '2 mb'
 );

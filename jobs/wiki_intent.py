@@ -52,7 +52,7 @@ def part(records: Table, shape: str, key: str, told: dict[str, str], where: str 
     columns = ", ".join(f"CAST({told.get(name, 'NULL')} AS {kind}) AS `{name}`" for name, kind in TOLD.items())
     return sql(
         f"""
-        SELECT event_time, '{shape}' AS shape, {key}, {columns}, {RECORD}
+        SELECT event_time, CAST('{shape}' AS STRING) AS shape, {key}, {columns}, {RECORD}
         FROM {{records}}
         WHERE problem IS NULL AND {where}
         """,
@@ -235,10 +235,7 @@ def with_fallback(revisions: Table) -> Table:
 
 
 def wiki_intent(revisions: Table) -> Table:
-    """One row per revision: the columns of the document, then `record_key` for the topic.
-
-    In that order the planner sees one call of the model for both. The test of the plan says so.
-    """
+    """One row per revision, for the index and for the topic."""
     return sql(
         """
         SELECT
@@ -251,8 +248,7 @@ def wiki_intent(revisions: Table) -> Table:
             damaging, damaging_probability, goodfaith, goodfaith_probability, reverted_probability, score_version,
             revert_risk, revert_risk_probability, revert_risk_version, intent,
             fallback.score AS fallback_score,
-            fallback.model_version AS fallback_version,
-            ENCODE(wiki || ':' || COALESCE(user_name, ''), 'UTF-8') AS record_key
+            fallback.model_version AS fallback_version
         FROM {revisions}
         """,
         revisions=revisions,
@@ -333,10 +329,10 @@ def outputs(revisions: Table, changes: Table, scores: Table, predictions: Table,
         settings().wiki_languages,
     )  # fmt: skip
     judged_revisions = judged(merged(parts, wait_seconds))
-    rows = wiki_intent(with_fallback(judged_revisions))
+    documents = wiki_intent(with_fallback(judged_revisions))
     return {
-        "wiki_intent": rows.drop_columns(col("record_key")),
-        "judged_revisions": rows,
+        "wiki_intent": documents,
+        "judged_revisions": documents,
         "wiki_intent_by_wiki": wiki_intent_by_wiki(judged_revisions),
         "wiki_intent_by_topic": wiki_intent_by_topic(judged_revisions),
         "wiki_intent_hidden_users": hidden_users(parts, wait_seconds),
