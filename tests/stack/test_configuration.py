@@ -122,7 +122,11 @@ def test_each_index_takes_just_the_columns_of_its_table() -> None:
         (index,) = re.findall(r"'index' = '(\w+)'", options)
         mapping = json.loads((elasticsearch.TEMPLATES / f"{index}.json").read_text())["template"]["mappings"]
         assert mapping["dynamic"] == "strict", name
-        assert set(mapping["properties"]) == set(re.findall(r"^    `?([a-z]\w*)`? [A-Z]", columns, re.MULTILINE)), name
+        written = set(re.findall(r"^    `?([a-z]\w*)`? [A-Z]", columns, re.MULTILINE))
+        if "'sink.write-mode' = 'update'" in options:  # a part of the documents that another table makes
+            assert written < set(mapping["properties"]), name
+        else:
+            assert written == set(mapping["properties"]), name
     assert len(tables) >= 10
 
 
