@@ -167,6 +167,10 @@ class Change:
         return self.kind in ("edit", "new")
 
     @property
+    def is_vandalism(self) -> bool:
+        return self.damaging and not self.goodfaith
+
+    @property
     def edit(self) -> Change:
         """The edit that made the revision."""
         return self.about or self
@@ -192,7 +196,7 @@ class Story:
         self._latest: dict[int, tuple[int, int]] = {}  # page id -> length and revision
         self._registered: dict[int, User] = {}
         self._temporary: dict[int, User] = {}
-        self._sequels: list[tuple[int, int, _Sequel, Change]] = []  # a heap by the number of the change that they are
+        self._sequels: list[tuple[int, int, _Sequel, Change]] = []  # a heap, by when they are due
         self._sequel_numbers = itertools.count()
         self._bots = [
             self._account(name, "bot", days=1_000 + 90 * number, edits=1_000_000 + 1_000 * number)
@@ -205,7 +209,7 @@ class Story:
     def next(self, time: datetime, told: datetime, is_late: bool = False) -> Change:
         """The next change, of `time`; those who edit by the clock do it when it is `told`.
 
-        What `is_late` would come before its cause, so nothing that has one is.
+        What comes of another change is never late: it would be told as having come before its cause.
         """
         self._number += 1
         machine, beat = divmod(self._number % _MACHINE_EVERY, _MACHINE_EVERY // len(_MACHINES))
@@ -271,18 +275,21 @@ class Story:
     def _plan(self, change: Change) -> None:
         """What comes of a person's edit, decided now."""
         uniform = self._random.random
-        is_vandalism = change.damaging and not change.goodfaith
         if change.kind == "new":
             fate = uniform()
-            if is_vandalism or fate < 0.1:
+            if change.is_vandalism or fate < 0.1:
                 self._later(self._deleted, change)
             elif fate < 0.25:
                 self._later(self._moved, change)
-        elif not change.user_hidden:
-            if change.damaging and uniform() < _UNDONE[change.goodfaith]:
-                self._later(self._undone, change)
-            if uniform() < _REVISION_HIDDEN * (10 if is_vandalism else 1):
-                self._later(self._hidden, change)
+        elif change.damaging and not change.user_hidden and uniform() < _UNDONE[change.goodfaith]:
+            self._later(self._undone, change)
+        else:
+            self._plan_to_hide(change)
+
+    def _plan_to_hide(self, change: Change) -> None:
+        share = _REVISION_HIDDEN * (10 if change.is_vandalism else 1)
+        if not change.user_hidden and self._random.random() < share:
+            self._later(self._hidden, change)
 
     def _later(self, sequel: _Sequel, cause: Change) -> None:
         """Two to sixty seconds of `recentchange` later, or ten to three hundred of all streams together."""
@@ -290,7 +297,11 @@ class Story:
         heapq.heappush(self._sequels, (due, next(self._sequel_numbers), sequel, cause))
 
     def _undone(self, time: datetime, cause: Change) -> Change | None:
-        """Another user brings the page back to what it was, unless it has been edited since."""
+        """Another user brings the page back to what it was, unless it has been edited since.
+
+        Only then may the revision be hidden, for the comment names its user.
+        """
+        self._plan_to_hide(cause)
         if self._latest_of(cause.page)[1] != cause.revision:
             return None
         name = cause.user.name
@@ -320,14 +331,12 @@ class Story:
         return change
 
     def _deleted(self, time: datetime, cause: Change) -> Change:
-        del self._latest[cause.page.id]
         change = self._act(time, "delete", cause, "no article")
         if self._random.random() < 0.3:
             self._later(self._restored, change)
         return change
 
     def _restored(self, time: datetime, cause: Change) -> Change:
-        self._latest[cause.page.id] = cause.edit.new_length, cause.edit.revision
         return self._act(time, "restore", cause, "deleted by mistake")
 
     def _act(self, time: datetime, action: str, cause: Change, comment: str) -> Change:
@@ -356,7 +365,10 @@ class Story:
     def _revision(
         self, time: datetime, page: Page, user: User, comment: str, length: int, kind: str = "edit"
     ) -> Change:
-        """A new revision, which is the page's latest from now on."""
+        """A new revision, which is the page's latest from now on.
+
+        A new page is not remembered: nobody edits it again in this story, and the memory stays bounded.
+        """
         change = self._change(time, page, kind, user, comment)
         self._revisions[page.wiki] += 1
         change.revision = self._revisions[page.wiki]
@@ -364,7 +376,7 @@ class Story:
         if kind == "edit":
             change.old_length, parent = self._latest_of(page)
             change.parent = parent or change.revision - 500_000
-        self._latest[page.id] = length, change.revision
+            self._latest[page.id] = length, change.revision
         return change
 
     def _change(self, time: datetime, page: Page, kind: str, user: User, comment: str) -> Change:
