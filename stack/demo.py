@@ -20,7 +20,7 @@ from settings import settings
 from stack import cluster, flink, jobs, processes
 from stack.errors import StackError
 
-JOBS = ("kept_records", "wiki_edits", "social_posts", "social_metrics")
+JOBS = ("kept_records", "wiki_edits", "wiki_intent", "wiki_users", "wiki_pages", "social_posts", "social_metrics")
 WAIT_SECONDS = 300
 
 
@@ -39,6 +39,29 @@ INDICES = (
         "wiki_activity", "window_start", ("window_start", "wiki", "is_bot", "events", "edits", "users", "bytes_added")
     ),
     Index("wiki_bots", "window_start", ("window_start", "user_name", "edits", "wikis", "share_of_edits")),
+    Index(
+        "wiki_intent",
+        "revised_at",
+        ("revised_at", "wiki", "title", "user_kind", "intent", "damaging_probability", "fallback_score"),
+    ),
+    Index(
+        "wiki_intent_by_wiki",
+        "window_start",
+        ("window_start", "wiki", "is_bot", "user_kind", "edits", "vandalism", "unscored"),
+    ),
+    Index("wiki_intent_by_topic", "window_start", ("window_start", "wiki", "topic", "edits", "vandalism_share")),
+    Index("wiki_disagreement", "window_start", ("window_start", "rank", "title", "wikimedia_score", "fallback_score")),
+    Index(
+        "wiki_users",
+        "window_start",
+        ("window_start", "wiki", "user_name", "edits", "reverts_seen", "stands_out_by", "is_odd"),
+    ),
+    Index("wiki_pages", "last_act_at", ("last_act_at", "wiki", "title", "state", "last_act", "moved_from")),
+    Index(
+        "wiki_page_rates",
+        "window_start",
+        ("window_start", "wiki", "performer_kind", "pages_created", "pages_moved", "pages_deleted"),
+    ),
     Index("social_posts", "posted_at", ("posted_at", "platform", "topic", "sentiment", "toxicity", "likes", "text")),
     Index(
         "social_metrics",
@@ -56,16 +79,28 @@ INDICES = (
 )
 
 # Generated: some of the past at once, then on at this rate; a few records are late or malformed on purpose.
+EVERY_STREAM = (
+    "recentchange,revision-create,revision-score,revert-risk,outlink-topics,visibility-change,page_change,"
+    "page-create,page-delete,page-move"
+)
 WIKIMEDIA = {
     "synthetic": [
-        "--synthetic", "--seed", "1", "--backfill-minutes", "30", "--rate", "50",
+        "--synthetic", "--stream", EVERY_STREAM, "--seed", "1", "--backfill-minutes", "30", "--rate", "100",
         "--late", "0.001", "--malformed", "0.001",
     ],
-    "live": ["--stream", "recentchange"],
+    # Wikimedia has ended revision-score; page_change tells all edits once more.
+    "live": ["--stream", EVERY_STREAM.replace("revision-score,", "").replace("page_change,", "")],
 }  # fmt: skip
 POSTS = ["--seed", "1", "--backfill", "1", "--rate", "30"]
-# The public streams may hold no bots, no late and no malformed events for a while; an alert is not for every hour.
-MAYBE_EMPTY = {"synthetic": {"social_alerts"}, "live": {"social_alerts", "wiki_bots"}}
+# The public streams may hold no bots, no late and no malformed events for a while, and their windows last longer than
+# the demo waits; an alert is not for every hour.
+MAYBE_EMPTY = {
+    "synthetic": {"social_alerts"},
+    "live": {
+        "social_alerts", "wiki_bots", "wiki_intent_by_wiki", "wiki_intent_by_topic", "wiki_disagreement", "wiki_users",
+        "wiki_pages", "wiki_page_rates", "dead_letters", "late_events",
+    },
+}  # fmt: skip
 
 
 def producers(source: str) -> dict[str, list[str]]:
@@ -204,6 +239,7 @@ def main(arguments: list[str] | None = None) -> int:
 The demo runs, after {time.monotonic() - began:.0f} s; events go on coming.
   Flink          {flink.rest_url()}
   Elasticsearch  {settings().elasticsearch_hosts}/wiki_edits/_search?sort=event_time:desc
+                 {settings().elasticsearch_hosts}/wiki_intent/_search?q=intent:vandalism
                  {settings().elasticsearch_hosts}/social_posts/_search?sort=posted_at:desc
   SQL client     make sql
   what runs      make status
