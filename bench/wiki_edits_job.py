@@ -8,16 +8,18 @@ import re
 from jobs import wiki_edits
 from jobs._tables import ddl, insert, table_environment
 
+READS = ["wiki_recentchange", "wiki_visibility_change"]
+
 
 def main() -> None:
     sinks = os.environ["BENCH_SINKS"].split(",")
     blackhole = os.environ["BENCH_BLACKHOLE"] == "1"
-    t_env = table_environment("wiki_edits_bench", reads=["wiki_recentchange"], writes=[] if blackhole else sinks)
+    t_env = table_environment("wiki_edits_bench", reads=READS, writes=[] if blackhole else sinks)
     if blackhole:
         for sink in sinks:
             columns, _options = re.split(r"\)\s*WITH \(", ddl(sink))
             t_env.execute_sql(f"{columns}) WITH ('connector' = 'blackhole')")
-    outputs = wiki_edits.outputs(t_env.from_path("wiki_recentchange"))
+    outputs = wiki_edits.outputs(*map(t_env.from_path, READS))
     insert(t_env, {sink: outputs[sink] for sink in sinks})
 
 

@@ -105,7 +105,7 @@ def prediction(seconds: float = 0, number: int = 1, **classification: Any) -> Ro
     )  # fmt: skip
 
 
-RISK = {"predictions": ["true"], "probabilities": {"true": 0.875, "false": 0.125}}
+RISK: Row = {"predictions": ["true"], "probabilities": {"true": 0.875, "false": 0.125}}
 
 
 TABLES = {
@@ -205,7 +205,7 @@ HIDDEN = {"user_text": None, "user_groups": None, "user_is_bot": None, "user_reg
 
 def test_no_part_needs_the_others(told: Told, rows: Rows) -> None:
     new_page = {"type": "new", "length": {"new": 30}, "revision": {"new": 3}, "user": "192.0.2.7"}
-    found = rows(
+    told_rows = rows(
         documents(
             told(
                 revision(0, 1, rev_parent_id=None, rev_content_changed=None, performer=performer("~2026-1-2")),
@@ -217,7 +217,7 @@ def test_no_part_needs_the_others(told: Told, rows: Rows) -> None:
             )
         )
     )  # fmt: skip
-    found = {row["revision_id"]: row for row in found}
+    found = {row["revision_id"]: row for row in told_rows}
 
     def told_of(number: int, *names: str) -> list[Any]:
         return [found[number][name] for name in names]

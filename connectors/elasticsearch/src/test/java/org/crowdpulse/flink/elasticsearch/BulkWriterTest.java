@@ -472,7 +472,7 @@ class BulkWriterTest {
         }
     }
 
-    /** Each document is changed 20 times before it is there, and then holds the last of all changes. */
+    /** Each document is changed 15 times before it is there, and then holds the last of all changes. */
     @Test
     void theLastOfSeveralUpdatesOfAMissingDocumentWins() throws Exception {
         String metrics = "several updates";
@@ -480,15 +480,14 @@ class BulkWriterTest {
             TableEnvironment tables = Jobs.tables("pipeline.name", metrics);
             tables.executeSql(Jobs.numbers(200, 200));
             tables.executeSql(Jobs.table("out", TEXT, server.url(), "sink.write-mode", "update",
-                    "sink.bulk-flush.interval", "20 ms"));
+                    "sink.update.missing-timeout", "4 s", "sink.bulk-flush.interval", "20 ms"));
             JobClient job = tables.executeSql("INSERT INTO `out` SELECT MOD(n, 10), CAST(n AS STRING) FROM numbers")
                     .getJobClient().orElseThrow();
             Jobs.await(job, () -> TestReporter.value(metrics, "numRecordsIn") >= 150);
             assertThat(server.documents("out")).isEmpty();
-            TableEnvironment documents = Jobs.tables();
-            documents.executeSql(Jobs.table("out", TEXT, server.url()));
-            Jobs.insert(documents, "INSERT INTO `out` VALUES (0, ''), (1, ''), (2, ''), (3, ''), (4, ''), (5, ''),"
-                    + " (6, ''), (7, ''), (8, '')");
+            for (int k = 0; k < 9; k++) {
+                server.create("out", String.valueOf(k));
+            }
             job.getJobExecutionResult().get(60, TimeUnit.SECONDS);
             Map<String, String> expected = new HashMap<>();
             for (int k = 0; k < 9; k++) {
@@ -519,7 +518,7 @@ class BulkWriterTest {
             server.setScript(ScriptedServer.ACCEPT);
             Thread.sleep(700);
             assertThat(TestReporter.value(metrics, "missingDocuments")).isZero();
-            write(server, 1);
+            server.create("out", "1");
             job.getJobExecutionResult().get(60, TimeUnit.SECONDS);
             assertThat(server.documents("out").get("1").get("text").asText()).isEqualTo("new");
         }

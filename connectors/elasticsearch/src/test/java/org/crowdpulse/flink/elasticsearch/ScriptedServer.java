@@ -106,6 +106,13 @@ final class ScriptedServer implements AutoCloseable {
         return found;
     }
 
+    /** Another writer makes an empty document. */
+    void create(String index, String id) {
+        synchronized (documents) {
+            documents.put(index + "/" + id, ElasticsearchServer.JSON.createObjectNode());
+        }
+    }
+
     private void handle(HttpExchange exchange) throws IOException {
         try (exchange) {
             byte[] body = exchange.getRequestBody().readAllBytes();
