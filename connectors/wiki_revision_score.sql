@@ -1,5 +1,5 @@
 -- One row per revision that was scored by ORES, as the stream `revision-score` told it (schema mediawiki/revision/score 2
--- and 3; Wikimedia ended it in 2024, so it comes from recordings or generated). Kafka key: wiki and page id. Written by
+-- and 3; Wikimedia has ended it, so it comes from recordings or is generated). Kafka key: wiki and page id. Written by
 -- producers/wikimedia.py. `scores` is an open map of models, of which these are read; `errors` are those that failed.
 -- Its time is `rev_timestamp`, which every event about the same revision carries.
 -- A record that cannot be used has the reason in `problem`, and its time never moves the watermark; that of a good one

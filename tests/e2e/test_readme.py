@@ -34,7 +34,7 @@ def ask(pipeline: Pipeline, query: str, folder: Path) -> list[str]:
 def test_the_sql_query_gives_the_output_that_is_shown(pipeline: Pipeline, tmp_path: Path) -> None:
     story = WIKIMEDIA["synthetic"]
     same_content = [*story[: story.index("--backfill-minutes")], *story[story.index("--late") :]]
-    sent = pipeline.python("producers.wikimedia", *same_content, "--limit", "8000")
+    sent = pipeline.python("producers.wikimedia", *same_content, "--limit", "30000")
     assert sent.returncode == 0, sent.stderr
 
     lines = ask(pipeline, shown("sql-example"), tmp_path)
