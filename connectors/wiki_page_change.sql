@@ -2,7 +2,7 @@
 -- edited, moved, deleted, undeleted, or a revision hidden or shown. Kafka key: wiki and page id. Written by
 -- producers/wikimedia.py. Its time is `dt`, when it happened; the schema does not require `meta.dt`.
 -- A record that cannot be used has the reason in `problem`, and its time never moves the watermark (see
--- connectors/wiki_recentchange.sql). A title that is suppressed may be missing; one that is no text is such a reason.
+-- connectors/wiki_recentchange.sql). A title that is missing (suppressed) or no text is null.
 CREATE TABLE wiki_page_change (
     record_key BYTES,
     meta ROW<domain STRING, uri STRING, request_id STRING>,
@@ -14,7 +14,6 @@ CREATE TABLE wiki_page_change (
     prior_state ROW<page ROW<page_title STRING>>,
     error STRING METADATA FROM 'value.error' VIRTUAL,
     error_detail STRING METADATA FROM 'value.error-detail' VIRTUAL,
-    wrong_types ARRAY<STRING> METADATA FROM 'value.odd-fields' VIRTUAL,
     record_value BYTES METADATA FROM 'value.raw' VIRTUAL,
     record_topic STRING METADATA FROM 'topic' VIRTUAL,
     record_partition INT METADATA FROM 'partition' VIRTUAL,
@@ -24,20 +23,17 @@ CREATE TABLE wiki_page_change (
         WHEN error IS NOT NULL THEN error
         WHEN page_change_kind NOT IN ('create', 'edit', 'move', 'delete', 'undelete', 'visibility_change')
             THEN 'unknown_kind'
-        WHEN ARRAY_CONTAINS(wrong_types, 'page.page_title') THEN 'wrong_type'
         WHEN dt > record_time + INTERVAL '5' MINUTE THEN 'future_event_time'
     END,
     problem_detail AS CASE
         WHEN error IS NOT NULL THEN error_detail
         WHEN page_change_kind NOT IN ('create', 'edit', 'move', 'delete', 'undelete', 'visibility_change')
             THEN 'page_change_kind is none of create, edit, move, delete, undelete, visibility_change.'
-        WHEN ARRAY_CONTAINS(wrong_types, 'page.page_title') THEN 'The field page.page_title is no string.'
         WHEN dt > record_time + INTERVAL '5' MINUTE THEN 'dt is more than 5 minutes after the record arrived.'
     END,
     event_time AS CASE
         WHEN dt <= record_time + INTERVAL '5' MINUTE
             AND page_change_kind IN ('create', 'edit', 'move', 'delete', 'undelete', 'visibility_change')
-            AND ARRAY_CONTAINS(wrong_types, 'page.page_title') IS NOT TRUE
             THEN dt
         ELSE TO_TIMESTAMP_LTZ(0, 3)
     END,

@@ -1,7 +1,7 @@
 -- One row per event of Wikimedia's streams `page-create`, `page-delete` and `page-move`, which share a shape; `meta.stream`
 -- tells which it is. Kafka key: wiki and page id. Three topics, written by producers/wikimedia.py.
 -- A record that cannot be used has the reason in `problem`, and its time never moves the watermark (see
--- connectors/wiki_recentchange.sql). A title that is suppressed may be missing; one that is no text is such a reason.
+-- connectors/wiki_recentchange.sql). A title that is missing (suppressed) or no text is null.
 CREATE TABLE wiki_page_log (
     record_key BYTES,
     meta ROW<`stream` STRING, dt TIMESTAMP_LTZ(3), domain STRING, uri STRING, request_id STRING>,
@@ -13,7 +13,6 @@ CREATE TABLE wiki_page_log (
     prior_state ROW<page_title STRING>,
     error STRING METADATA FROM 'value.error' VIRTUAL,
     error_detail STRING METADATA FROM 'value.error-detail' VIRTUAL,
-    wrong_types ARRAY<STRING> METADATA FROM 'value.odd-fields' VIRTUAL,
     record_value BYTES METADATA FROM 'value.raw' VIRTUAL,
     record_topic STRING METADATA FROM 'topic' VIRTUAL,
     record_partition INT METADATA FROM 'partition' VIRTUAL,
@@ -23,20 +22,17 @@ CREATE TABLE wiki_page_log (
         WHEN error IS NOT NULL THEN error
         WHEN meta.`stream` NOT IN ('mediawiki.page-create', 'mediawiki.page-delete', 'mediawiki.page-move')
             THEN 'unknown_stream'
-        WHEN ARRAY_CONTAINS(wrong_types, 'page_title') THEN 'wrong_type'
         WHEN meta.dt > record_time + INTERVAL '5' MINUTE THEN 'future_event_time'
     END,
     problem_detail AS CASE
         WHEN error IS NOT NULL THEN error_detail
         WHEN meta.`stream` NOT IN ('mediawiki.page-create', 'mediawiki.page-delete', 'mediawiki.page-move')
             THEN 'meta.stream is none of mediawiki.page-create, mediawiki.page-delete, mediawiki.page-move.'
-        WHEN ARRAY_CONTAINS(wrong_types, 'page_title') THEN 'The field page_title is no string.'
         WHEN meta.dt > record_time + INTERVAL '5' MINUTE THEN 'meta.dt is more than 5 minutes after the record arrived.'
     END,
     event_time AS CASE
         WHEN meta.dt <= record_time + INTERVAL '5' MINUTE
             AND meta.`stream` IN ('mediawiki.page-create', 'mediawiki.page-delete', 'mediawiki.page-move')
-            AND ARRAY_CONTAINS(wrong_types, 'page_title') IS NOT TRUE
             THEN meta.dt
         ELSE TO_TIMESTAMP_LTZ(0, 3)
     END,

@@ -29,6 +29,7 @@ def of_revisions(events: Iterable[Event]) -> dict[Revision, Event]:
         elif stream == "mediawiki.revision-score":
             one = found[event["database"], event["rev_id"]]
             one["shapes"].add("revision/score")
+            one["page_id"] = event["page_id"]
             for name in ("damaging", "goodfaith", "reverted"):
                 if name in event.get("scores", {}):
                     score = event["scores"][name]
@@ -37,6 +38,7 @@ def of_revisions(events: Iterable[Event]) -> dict[Revision, Event]:
         elif "predicted_classification" in event:
             one = found[event["wiki_id"], event["revision"]["rev_id"]]
             one["shapes"].add("page/prediction_classification_change")
+            one["page_id"] = event["page"]["page_id"]
             classified = event["predicted_classification"]
             if classified["model_name"].startswith("revertrisk"):
                 one["revert_risk_probability"] = classified["probabilities"]["true"]
