@@ -151,7 +151,7 @@ def lacking(stream: str, event: Document) -> Iterator[tuple[str, Document]]:
 def test_generated_events_are_recounted_and_fields_that_lack_stop_nothing(pipeline: Pipeline) -> None:
     streams = [
         "recentchange", "revision-create", "revision-score", "mediawiki.page_revert_risk_prediction_change.v1",
-        "mediawiki.page_outlink_topic_prediction_change.v1", "revision-visibility-change",
+        "mediawiki.page_outlink_topic_prediction_change.v1", "mediawiki.revision-visibility-change",
     ]  # fmt: skip
     told: dict[str, list[tuple[bytes | None, Document]]] = {stream: [] for stream in streams}
     for stream, key, event in generated(streams, 12_000):
@@ -192,7 +192,7 @@ def test_generated_events_are_recounted_and_fields_that_lack_stop_nothing(pipeli
     assert len(ours) == len(places["good"])
     assert kept(pipeline, "late_events") == []
 
-    hidden = [event for _, event in told["revision-visibility-change"]]
+    hidden = [event for _, event in told["mediawiki.revision-visibility-change"]]
     for index in ("wiki_edits", "wiki_intent"):
         held = documents(pipeline, index)
         for name, field in (("user", "user_name"), ("comment", "comment")):
@@ -205,7 +205,7 @@ def test_generated_events_are_recounted_and_fields_that_lack_stop_nothing(pipeli
 
     users = list(pipeline.documents("wiki_users").values())
     assert {one["behaves_like"] for one in users if one["is_odd"] and not one["is_bot"]} == {"bot"}
-    assert any("reverted" in one["stands_out_by"] or one["reverts_seen"] for one in users)
+    assert any(one["reverts_made"] for one in users)
     assert_ranked(pipeline.documents("wiki_disagreement").values())
 
 
