@@ -16,7 +16,6 @@ Exit codes: 0 done or stopped, 1 Kafka could not be reached, 2 off, refused, or 
 from __future__ import annotations
 
 import argparse
-import random
 import sqlite3
 import sys
 import threading
@@ -29,7 +28,6 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple, TypeGuard
-from urllib.parse import urlsplit
 
 import orjson
 import requests
@@ -39,8 +37,8 @@ from requests.exceptions import InvalidSchema, InvalidURL, MissingSchema
 
 from producers._command_line import InputError, Progress, non_negative, positive, stop_on_signals, whole_number
 from producers._kafka import KafkaUnavailable, Sender
+from producers._wikimedia_http import in_short, pause_seconds, retry_after, user_agent
 from producers._wikimedia_streams import Event, key_of
-from producers.wikimedia import LONGEST_BACKOFF_SECONDS, LONGEST_RETRY_AFTER_SECONDS, _retry_after, _short
 from settings import settings
 
 REVISIONS, SCORES = "wiki_revision_create", "wiki_revert_risk"
@@ -300,7 +298,7 @@ class LiftWing:
         self._timeout = timeout_seconds
         self._backoff_seconds = backoff_seconds
         self._session = requests.Session()
-        self._session.headers["User-Agent"] = user_agent or "crowdpulse-local"
+        self._session.headers["User-Agent"] = user_agent
         self._lock = threading.Lock()
         self._next = 0.0  # when the next question may be asked, by the monotonic clock
         self._troubles = 0
@@ -322,7 +320,7 @@ class LiftWing:
             except (InvalidURL, InvalidSchema, MissingSchema):
                 raise InputError(f"{self._url} is no address: CROWDPULSE_LIFTWING_URL is wrong.") from None
             except requests.exceptions.RequestException as error:
-                reason = f"cannot be reached ({_short(error)})"
+                reason = f"cannot be reached ({in_short(error)})"
             else:
                 status = response.status_code
                 if status == 200:
@@ -336,7 +334,7 @@ class LiftWing:
                     self._troubles = 0
                     return Answer(unknown_language=status == 400 and b"lang" in response.content)
                 elif status == 429:
-                    wait_seconds = _retry_after(response.headers.get("Retry-After"))
+                    wait_seconds = retry_after(response.headers.get("Retry-After"))
                     tries -= 1
                     reason = "was told 429: too many requests from this address"
                 elif status >= 500 or status == 408:
@@ -370,8 +368,7 @@ class LiftWing:
         """Let nobody ask for a while: as long as the service said, else ever longer while it goes on."""
         with self._lock:
             now = time.monotonic()
-            longest = min(LONGEST_BACKOFF_SECONDS, self._backoff_seconds * 2 ** min(self._troubles, 10))
-            pause = min(max(wait_seconds or 0.0, longest * random.uniform(0.5, 1)), LONGEST_RETRY_AFTER_SECONDS)
+            pause = pause_seconds(self._troubles, self._backoff_seconds, wait_seconds)
             if began < self._trouble_at and not wait_seconds:
                 return  # it was asked before the pause that another thread's trouble brought
             self._troubles += 1
@@ -605,16 +602,7 @@ def _run(options: argparse.Namespace, progress: LiftWingProgress) -> None:
             " CROWDPULSE_LIFTWING=true."
         )
     url = settings().liftwing_url
-    user_agent = settings().wikimedia_user_agent
-    if not user_agent and urlsplit(url).hostname not in ("127.0.0.1", "localhost", "::1"):
-        raise InputError(
-            "Wikimedia wants to know who asks Lift Wing: set CROWDPULSE_WIKIMEDIA_USER_AGENT, for example to"
-            " `my-crowdpulse/1.0 (https://example.org/me; me@example.org)`."
-        )
-    if not (user_agent.isascii() and user_agent.isprintable()):
-        raise InputError(
-            "CROWDPULSE_WIKIMEDIA_USER_AGENT is wrong: a User-Agent holds printable ASCII characters only."
-        )
+    agent = user_agent(url)
     wait_seconds = settings().wiki_score_wait_seconds
     if options.hold_seconds >= wait_seconds:
         raise InputError(
@@ -624,7 +612,7 @@ def _run(options: argparse.Namespace, progress: LiftWingProgress) -> None:
     with closing(Cache(settings().state_dir / "liftwing.sqlite")) as cache:
         sender = Sender(options.kafka_wait_seconds)
         try:
-            service = LiftWing(url, user_agent=user_agent, said=progress.say, rate=options.rate)
+            service = LiftWing(url, user_agent=agent, said=progress.say, rate=options.rate)
             asker = Asker(service, cache, hold_seconds=options.hold_seconds, wait_seconds=wait_seconds)
             progress.asker = asker
             with closing(kafka_records(time.time() - wait_seconds)) as records:

@@ -17,17 +17,14 @@ import gzip
 import hashlib
 import io
 import json
-import math
 import os
-import random
 import sys
 import time
 import zlib
 from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -49,11 +46,10 @@ from producers._command_line import (
     write,
 )
 from producers._kafka import KafkaUnavailable, Sender
+from producers._wikimedia_http import in_short, pause_seconds, retry_after, user_agent
 from producers._wikimedia_streams import NAMES, STREAMS, Event, as_event
 from settings import settings
 
-LONGEST_BACKOFF_SECONDS = 60.0
-LONGEST_RETRY_AFTER_SECONDS = 900.0
 FIRST_CONNECTION_SECONDS = 60.0
 STORE_SECONDS = 2.0
 PUBLIC_URL = "https://stream.wikimedia.org/v2/stream"
@@ -193,7 +189,7 @@ class Live:
         self._headers = {
             "Accept": "text/event-stream",
             "Accept-Encoding": "identity",  # a compressed stream would arrive in bursts
-            "User-Agent": user_agent or "crowdpulse-local",
+            "User-Agent": user_agent,
         }
 
     def events(self) -> Iterator[Event]:
@@ -213,7 +209,7 @@ class Live:
                 with self._connect() as response:
                     too_many = response.status_code == 429
                     if too_many:
-                        wait = _retry_after(response.headers.get("Retry-After"))
+                        wait = retry_after(response.headers.get("Retry-After"))
                         reason = "was told 429: too many connections from this address or too many requests"
                     elif response.status_code >= 400:
                         self._refuse(response.status_code)
@@ -232,16 +228,14 @@ class Live:
                 reason = f"heard nothing for {self._stall_seconds:g} s"
             except (requests.exceptions.RequestException, HTTPError) as error:
                 what = "the connection broke" if connected_once else "it cannot be reached"
-                reason = f"{what} ({_short(error)})" + ("" if connected_once else "; --synthetic needs no network")
+                reason = f"{what} ({in_short(error)})" + ("" if connected_once else "; --synthetic needs no network")
             if self._heard > heard:
                 # A connection that told something was a good one: the back-off begins anew.
                 failures, heard_at = 0, time.monotonic()
             else:
                 failures += 1
             self.reconnects += 1
-            longest = min(LONGEST_BACKOFF_SECONDS, self._backoff_seconds * 2 ** min(failures, 10))
-            # A Retry-After of 0 from a server that repeats it would be no back-off at all.
-            pause = min(max(wait or 0.0, longest * random.uniform(0.5, 1)), LONGEST_RETRY_AFTER_SECONDS)
+            pause = pause_seconds(failures, self._backoff_seconds, wait)
             patience = self._give_up_seconds or (0 if connected_once else FIRST_CONNECTION_SECONDS)
             if patience and not too_many:
                 left = heard_at + patience - time.monotonic()
@@ -290,22 +284,6 @@ def _as_it_comes(response: requests.Response) -> Iterator[bytes]:
     """The body in the pieces in which it arrives; requests' own iterators wait for whole chunks or for the end."""
     while piece := response.raw.read1(65536):
         yield piece
-
-
-def _retry_after(header: str | None) -> float | None:
-    """Seconds to wait by a Retry-After header, which is a number of seconds or a date; None where it is neither."""
-    if not header:
-        return None
-    with suppress(ValueError):
-        seconds = float(header)
-        return max(0.0, seconds) if math.isfinite(seconds) else None
-    with suppress(ValueError):
-        return max(0.0, parsedate_to_datetime(header).timestamp() - time.time())
-    return None
-
-
-def _short(error: Exception) -> str:
-    return str(error).rsplit(": ", 1)[-1].strip("()'\" ")[:120]
 
 
 class Position:
@@ -548,16 +526,7 @@ def _recorded(options: argparse.Namespace, streams: list[str], progress: Wikimed
 
 def _live(options: argparse.Namespace, streams: list[str], progress: WikimediaProgress) -> tuple[Live, Position]:
     url = options.url or settings().wikimedia_url
-    user_agent = settings().wikimedia_user_agent
-    if not user_agent and urlsplit(url).hostname not in ("127.0.0.1", "localhost", "::1"):
-        raise InputError(
-            "Wikimedia wants to know who reads its streams: set CROWDPULSE_WIKIMEDIA_USER_AGENT, for example to"
-            " `my-crowdpulse/1.0 (https://example.org/me; me@example.org)`. --synthetic needs none."
-        )
-    if not (user_agent.isascii() and user_agent.isprintable()):
-        raise InputError(
-            "CROWDPULSE_WIKIMEDIA_USER_AGENT is wrong: a User-Agent holds printable ASCII characters only."
-        )
+    agent = user_agent(url)
     # One position for each service, too: an id of one means nothing to another.
     names = "+".join(sorted(streams))
     if len(names) > 150:  # the name of a file has 255 bytes at most
@@ -567,7 +536,7 @@ def _live(options: argparse.Namespace, streams: list[str], progress: WikimediaPr
     live = Live(
         url,
         streams,
-        user_agent=user_agent,
+        user_agent=agent,
         said=progress.say,
         position=None if options.no_resume or options.since else stored.load(),
         since=options.since,

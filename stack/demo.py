@@ -85,7 +85,7 @@ EVERY_STREAM = (
 )
 WIKIMEDIA = {
     "synthetic": [
-        "--synthetic", "--stream", EVERY_STREAM, "--seed", "1", "--backfill-minutes", "30", "--rate", "100",
+        "--synthetic", "--stream", EVERY_STREAM, "--seed", "1", "--backfill-minutes", "30", "--rate", "60",
         "--late", "0.001", "--malformed", "0.001",
     ],
     # Wikimedia has ended revision-score; page_change tells all edits once more.

@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 from producers._command_line import InputError
+from producers._wikimedia_http import retry_after
 from producers._wikimedia_streams import STREAMS, Event, as_event
 from producers.wikimedia import (
     Live,
@@ -29,7 +30,6 @@ from producers.wikimedia import (
     StreamUnavailable,
     WikimediaProgress,
     _live,
-    _retry_after,
     main,
     parser,
     read_file,
@@ -301,16 +301,16 @@ def test_a_silent_connection_is_left() -> None:
     ],
 )
 def test_retry_after_is_seconds_or_a_date(header: str, seconds: float | None) -> None:
-    assert _retry_after(header) == seconds
+    assert retry_after(header) == seconds
 
 
 @pytest.mark.parametrize("header", ["inf", "-inf", "nan"])
 def test_a_time_to_retry_after_that_is_no_number_is_passed_over(header: str) -> None:
-    assert _retry_after(header) is None
+    assert retry_after(header) is None
 
 
 def test_a_date_to_retry_after_is_waited_for() -> None:
-    wait = _retry_after(format_datetime(datetime.now(UTC) + timedelta(seconds=120), usegmt=True))
+    wait = retry_after(format_datetime(datetime.now(UTC) + timedelta(seconds=120), usegmt=True))
 
     assert wait is not None
     assert 110 < wait <= 120
