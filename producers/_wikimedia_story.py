@@ -238,7 +238,7 @@ class Story:
             self._new_pages[wiki] += 1
             return self._edit(time, _page(wiki, number), user, kind)
         page = _category(wiki, number) if kind == "categorize" else _page(wiki, number)
-        change = self._change(time, page, kind, user, self._comment())
+        change = self._change(time, page, kind, user, self._comment(user))
         if kind == "log":
             change.action = _LOGS[change.number % len(_LOGS)]
         change.user_hidden = not is_bot and uniform() < _HIDDEN_USER
@@ -254,7 +254,7 @@ class Story:
             length = 50 + int(uniform() * 5_000)
         else:
             length = self._new_length(self._latest_of(page)[0], damaging, goodfaith)
-        change = self._revision(time, page, user, self._comment(), length, kind)
+        change = self._revision(time, page, user, self._comment(user), length, kind)
         change.minor = uniform() < 0.2
         change.damaging = damaging
         change.goodfaith = goodfaith
@@ -386,8 +386,9 @@ class Story:
             time, page, kind, user, comment,
         )  # fmt: skip
 
-    def _comment(self) -> str:
-        return _COMMENTS[int(self._random.random() * len(_COMMENTS))]
+    def _comment(self, user: User) -> str:
+        comment = _COMMENTS[int(self._random.random() * len(_COMMENTS))]
+        return f"bot: task {user.id} of {user.name}" if user.is_bot and user.name != _TALKATIVE_BOT else comment
 
     def _person(self, wiki: int) -> User:
         uniform = self._random.random
