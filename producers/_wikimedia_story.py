@@ -388,7 +388,7 @@ class Story:
 
     def _comment(self, user: User) -> str:
         comment = _COMMENTS[int(self._random.random() * len(_COMMENTS))]
-        return f"bot: task {user.id} of {user.name}" if user.is_bot and user.name != _TALKATIVE_BOT else comment
+        return f"bot: task {user.id} of {user.name}" if user.is_bot else comment
 
     def _person(self, wiki: int) -> User:
         uniform = self._random.random
