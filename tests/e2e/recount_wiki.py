@@ -1,4 +1,4 @@
-"""What jobs/wiki_intent.py should find, counted once more in plain Python, without any of the project's code."""
+"""What jobs/wiki_intent.py and wiki_pages.py should find, counted once more in plain Python, without their code."""
 
 from __future__ import annotations
 
@@ -58,3 +58,40 @@ def intent(one: Event) -> str | None:
         }[one["damaging"], one["goodfaith"]]
     known = ("damaging_probability", "goodfaith_probability", "reverted_probability", "revert_risk_probability")
     return None if any(name in one for name in known) else "unscored"
+
+
+ACTS = {
+    "mediawiki.page-create": "created",
+    "mediawiki.page-delete": "deleted",
+    "mediawiki.page-move": "moved",
+    "create": "created",
+    "delete": "deleted",
+    "move": "moved",
+    "undelete": "restored",
+}
+ORDER = ("created", "moved", "deleted", "restored")
+
+
+def of_pages(events: Iterable[Event]) -> dict[tuple[str, int], Event]:
+    """Each page by wiki and id: its latest act and title, its state, and how often it was moved."""
+    acts: defaultdict[tuple[str, int], list[tuple[str, int, str, str, str]]] = defaultdict(list)
+    for event in events:
+        if "page_change_kind" in event:
+            act = ACTS.get(event["page_change_kind"])
+            page = event["wiki_id"], event["page"]["page_id"]
+            time, title = event["dt"], event["page"]["page_title"]
+        else:
+            act = ACTS[event["meta"]["stream"]]
+            page, time, title = (event["database"], event["page_id"]), event["meta"]["dt"], event["page_title"]
+        if act:
+            acts[page].append((time, ORDER.index(act), act, title.replace("_", " "), event["meta"]["request_id"]))
+    found = {}
+    for page, told in acts.items():
+        _, _, last_act, title, _ = max(told)
+        found[page] = {
+            "title": title,
+            "last_act": last_act,
+            "state": "deleted" if last_act == "deleted" else "live",
+            "recent_moves": len({request for _, _, act, _, request in told if act == "moved"}),
+        }
+    return found

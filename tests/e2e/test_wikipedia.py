@@ -1,4 +1,4 @@
-"""The intents of Wikipedia's revisions on the real stack: recorded, generated, and without a field."""
+"""Revisions and pages of Wikipedia on the real stack: recorded, generated, and without a field."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from producers.synthetic_wikimedia import events
 from producers.wikimedia import read_file
 from settings import ROOT
 from tests.e2e.conftest import Document, Pipeline
-from tests.e2e.recount_wiki import of_revisions
+from tests.e2e.recount_wiki import of_pages, of_revisions
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
 
@@ -110,6 +110,7 @@ REQUIRED = {
         " predicted_classification.probabilities",
     ),
 }  # fmt: skip
+PAGE_STREAMS = ["mediawiki.page_change.v1", "page-create", "page-delete", "page-move"]
 # Without these a record tells of no revision at no time; all others have a default.
 NEEDED = {"database", "rev_id", "rev_timestamp", "wiki_id", "revision", "revision.rev_id", "revision.rev_dt"}
 
@@ -151,20 +152,20 @@ def lacking(stream: str, event: Document) -> Iterator[tuple[str, Document]]:
 def test_generated_events_are_recounted_and_fields_that_lack_stop_nothing(pipeline: Pipeline) -> None:
     streams = [
         "recentchange", "revision-create", "revision-score", "mediawiki.page_revert_risk_prediction_change.v1",
-        "mediawiki.page_outlink_topic_prediction_change.v1", "mediawiki.revision-visibility-change",
+        "mediawiki.page_outlink_topic_prediction_change.v1", "mediawiki.revision-visibility-change", *PAGE_STREAMS,
     ]  # fmt: skip
     told: dict[str, list[tuple[bytes | None, Document]]] = {stream: [] for stream in streams}
-    for stream, key, event in generated(streams, 12_000):
+    for stream, key, event in generated(streams, 18_000):
         told[stream].append((key, event))
     places: dict[str, list[tuple[str, int, int]]] = {"good": [], "bad": []}
     for stream, records in told.items():
         odd = []
+        half = len(records) // 2
         if stream in REQUIRED:
-            complete = next(event for _, event in records if (event.get("performer") or {}).get("user_text"))
+            complete = next(event for _, event in records[half:] if (event.get("performer") or {}).get("user_text"))
             odd = list(lacking(stream, complete))
             assert len(odd) == len(REQUIRED[stream][1].split())
         # In the middle: what is good follows.
-        half = len(records) // 2
         values = [
             *records[:half],
             *((as_event(json.dumps(event).encode(), stream).key, event) for _, event in odd),
@@ -174,12 +175,12 @@ def test_generated_events_are_recounted_and_fields_that_lack_stop_nothing(pipeli
         for (name, _), place in zip(odd, sent[half:], strict=False):
             places["bad" if name in NEEDED else "good"].append((STREAMS[stream].topic, *place))
 
-    for job in ("wiki_edits", "wiki_intent", "wiki_users"):
+    for job in ("wiki_edits", "wiki_intent", "wiki_users", "wiki_pages"):
         pipeline.run(job)
 
     found = documents(pipeline, "wiki_intent")
     ours = {revision: one for revision, one in found.items() if revision[1] < 10_000}
-    recount = of_revisions(event for records in told.values() for _, event in records)
+    recount = of_revisions(event for stream in streams[:6] for _, event in told[stream])
     assert_as_recounted({revision: one for revision, one in found.items() if revision[1] >= 10_000}, recount)
     assert Counter(one["intent"] for one in recount.values()).keys() == {
         "constructive", "good_faith_damage", "vandalism", "bad_faith_harmless", "unscored", None,
@@ -205,7 +206,11 @@ def test_generated_events_are_recounted_and_fields_that_lack_stop_nothing(pipeli
 
     users = list(pipeline.documents("wiki_users").values())
     assert {one["behaves_like"] for one in users if one["is_odd"] and not one["is_bot"]} == {"bot"}
-    assert any(one["reverts_made"] for one in users)
+    pages = of_pages(event for stream in PAGE_STREAMS for _, event in told[stream])
+    lives = {(one["wiki"], one["page_id"]): one for one in pipeline.documents("wiki_pages").values()}
+    assert lives.keys() == pages.keys()
+    assert {page: {name: lives[page].get(name) for name in one} for page, one in pages.items()} == pages
+    assert {one["state"] for one in pages.values()} == {"live", "deleted"}
     assert_ranked(pipeline.documents("wiki_disagreement").values())
 
 
