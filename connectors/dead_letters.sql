@@ -28,6 +28,6 @@ CREATE TABLE dead_letters (
     'scan.startup.mode' = '${STARTUP_MODE}',
     'scan.bounded.mode' = '${BOUNDED_MODE}',
     'format' = 'checked-json',
-    'checked-json.required' = 'topic;partition;offset;reason',
+    'checked-json.required' = 'topic;partition;offset;reason;job',
     'checked-json.max-size' = '8 mb'
 );

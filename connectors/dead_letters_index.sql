@@ -1,4 +1,4 @@
--- One document per record that a job could not use. Key: topic, partition, offset. Written by jobs/kept_records.py.
+-- One document per record that a job could not use. Key: topic, partition, offset, job. Written by jobs/kept_records.py.
 -- `record_value` has its bytes in base64, `record_text` their beginning read as UTF-8, to look at.
 CREATE TABLE dead_letters_index (
     topic STRING,
@@ -12,7 +12,7 @@ CREATE TABLE dead_letters_index (
     detail STRING,
     job STRING,
     rejected_at TIMESTAMP_LTZ(3),
-    PRIMARY KEY (topic, `partition`, `offset`) NOT ENFORCED
+    PRIMARY KEY (topic, `partition`, `offset`, job) NOT ENFORCED
 ) WITH (
     'connector' = 'elasticsearch',
     'hosts' = '${ELASTICSEARCH_HOSTS}',

@@ -27,6 +27,6 @@ CREATE TABLE late_events (
     'scan.startup.mode' = '${STARTUP_MODE}',
     'scan.bounded.mode' = '${BOUNDED_MODE}',
     'format' = 'checked-json',
-    'checked-json.required' = 'topic;partition;offset;event_time',
+    'checked-json.required' = 'topic;partition;offset;event_time;job',
     'checked-json.max-size' = '8 mb'
 );

@@ -1,4 +1,4 @@
--- One document per event that came after its window had closed. Key: topic, partition, offset.
+-- One document per event that came after its window had closed. Key: topic, partition, offset, job.
 -- Written by jobs/kept_records.py. `late_seconds`: how far behind the watermark its event time was.
 CREATE TABLE late_events_index (
     topic STRING,
@@ -11,7 +11,7 @@ CREATE TABLE late_events_index (
     `watermark` TIMESTAMP_LTZ(3),
     late_seconds INT,
     job STRING,
-    PRIMARY KEY (topic, `partition`, `offset`) NOT ENFORCED
+    PRIMARY KEY (topic, `partition`, `offset`, job) NOT ENFORCED
 ) WITH (
     'connector' = 'elasticsearch',
     'hosts' = '${ELASTICSEARCH_HOSTS}',

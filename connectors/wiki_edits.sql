@@ -1,4 +1,5 @@
--- One document per edit of a wiki page (an edit or a new page). Key: wiki, revision_id. Written by jobs/wiki_edits.py.
+-- One document per edit of a wiki page (an edit or a new page). Key: wiki, revision_id. Written by jobs/wiki_edits.py, once:
+-- what is hidden later stays hidden when the edit is told again.
 CREATE TABLE wiki_edits (
     wiki STRING,
     revision_id BIGINT,
@@ -29,5 +30,6 @@ CREATE TABLE wiki_edits (
     'api-key' = '${ELASTICSEARCH_API_KEY}',
     'ssl.ca' = '${ELASTICSEARCH_SSL_CA}',
     'index' = '${PREFIX}wiki_edits',
+    'sink.write-mode' = 'create',
     'sink.failure-handler' = 'index:${PREFIX}rejected_documents'
 );

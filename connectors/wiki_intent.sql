@@ -1,8 +1,9 @@
 -- One document per revision of a page: what it changed, and whether it does harm. Key: wiki, revision_id. Written by
--- jobs/wiki_intent.py, once the events about the revision had time to come.
+-- jobs/wiki_intent.py, once the events about the revision had time to come, and never again: what is hidden later stays
+-- hidden.
 -- `shapes`: the kinds of events that told of it. `damaging…`, `goodfaith…` and `reverted_probability` are ORES's,
 -- `revert_risk…` Lift Wing's, `fallback…` our own (models/cards/reverts.md), made of the performer and the size alone.
--- `intent` is null where only the chance of a revert is known, `unscored` where nothing is.
+-- `intent` is null where something is known but not both axes (damaging and good faith), `unscored` where nothing is.
 CREATE TABLE wiki_intent (
     wiki STRING,
     revision_id BIGINT,
@@ -54,5 +55,6 @@ CREATE TABLE wiki_intent (
     'api-key' = '${ELASTICSEARCH_API_KEY}',
     'ssl.ca' = '${ELASTICSEARCH_SSL_CA}',
     'index' = '${PREFIX}wiki_intent',
+    'sink.write-mode' = 'create',
     'sink.failure-handler' = 'index:${PREFIX}rejected_documents'
 );

@@ -1,7 +1,7 @@
 -- One document per five minutes, wiki and topic of the pages: how many revisions have which intent; a page has several
 -- topics. Key: window_start, window_end, wiki, topic. Written by jobs/wiki_intent.py when the window closes.
--- `judged`: revisions with one of the four intents, of which the shares are; the others are `unscored`, or have nothing but
--- the chance of a revert.
+-- `judged`: revisions with one of the four intents, of which the shares are; the others are `unscored`, or something is
+-- known of them but not both axes.
 CREATE TABLE wiki_intent_by_topic (
     window_start TIMESTAMP_LTZ(3),
     window_end TIMESTAMP_LTZ(3),

@@ -1,7 +1,7 @@
 -- One document per five minutes, wiki, bots or people, kind of user and namespace (-9: unknown): how many revisions have
 -- which intent. Key: window_start, window_end and those. Written by jobs/wiki_intent.py when the window closes.
--- `judged`: revisions with one of the four intents, of which the shares are; the others are `unscored`, or have nothing but
--- the chance of a revert.
+-- `judged`: revisions with one of the four intents, of which the shares are; the others are `unscored`, or something is
+-- known of them but not both axes.
 CREATE TABLE wiki_intent_by_wiki (
     window_start TIMESTAMP_LTZ(3),
     window_end TIMESTAMP_LTZ(3),

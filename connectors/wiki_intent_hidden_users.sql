@@ -8,6 +8,8 @@ CREATE TABLE wiki_intent_hidden_users (
     registered_at TIMESTAMP_LTZ(3),
     account_age_days DOUBLE,
     edit_count BIGINT,
+    fallback_score DOUBLE,
+    fallback_version STRING,
     PRIMARY KEY (wiki, revision_id) NOT ENFORCED
 ) WITH (
     'connector' = 'elasticsearch',

@@ -1,6 +1,6 @@
 -- The topic of wiki_recentchange once more, with the time that its edits share with every other event about the same
 -- revision: `timestamp`, in seconds; `meta.dt`, the time of wiki_recentchange, can be later. Kafka key: wiki and title.
--- Written by producers/wikimedia.py. What is wrong with a record is told by wiki_edits, which reads them all.
+-- Written by producers/wikimedia.py. Records that no job can read are told by wiki_edits; here only the time is judged.
 -- A record that cannot be used has the reason in `problem`, and its time never moves the watermark; that of a good one
 -- no further than the record's arrival.
 CREATE TABLE wiki_revision_change (
@@ -26,17 +26,17 @@ CREATE TABLE wiki_revision_change (
     record_time TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL,
     problem AS CASE
         WHEN error IS NOT NULL THEN error
-        WHEN COALESCE(TO_TIMESTAMP_LTZ(`timestamp`, 0), meta.dt) > record_time + INTERVAL '5' MINUTE
-            THEN 'future_event_time'
+        WHEN `timestamp` IS NULL THEN 'missing_field'
+        WHEN TO_TIMESTAMP_LTZ(`timestamp`, 0) > record_time + INTERVAL '5' MINUTE THEN 'future_event_time'
     END,
     problem_detail AS CASE
         WHEN error IS NOT NULL THEN error_detail
-        WHEN COALESCE(TO_TIMESTAMP_LTZ(`timestamp`, 0), meta.dt) > record_time + INTERVAL '5' MINUTE
+        WHEN `timestamp` IS NULL THEN 'The field timestamp is missing.'
+        WHEN TO_TIMESTAMP_LTZ(`timestamp`, 0) > record_time + INTERVAL '5' MINUTE
             THEN 'timestamp is more than 5 minutes after the record arrived.'
     END,
     event_time AS CASE
-        WHEN COALESCE(TO_TIMESTAMP_LTZ(`timestamp`, 0), meta.dt) <= record_time + INTERVAL '5' MINUTE
-            THEN COALESCE(TO_TIMESTAMP_LTZ(`timestamp`, 0), meta.dt)
+        WHEN TO_TIMESTAMP_LTZ(`timestamp`, 0) <= record_time + INTERVAL '5' MINUTE THEN TO_TIMESTAMP_LTZ(`timestamp`, 0)
         ELSE TO_TIMESTAMP_LTZ(0, 3)
     END,
     WATERMARK FOR event_time AS LEAST(event_time, record_time) - INTERVAL '1' SECOND * ${WIKI_SCORE_WAIT_SECONDS}

@@ -1,9 +1,11 @@
 -- One document per hour (every ten minutes), wiki and user with at least five edits there, or who stands out: what the user
 -- did, beside what is usual. Key: window_start, window_end, wiki, user_name. Written by jobs/wiki_users.py.
--- `comments`: different ones. `reverts_made`: edits whose comment says that they undo one; `reverts_seen`: comments that name
--- this user as undone. `wiki_…`: of all users of that wiki in that hour that are bots, or are none, as this one.
--- `stands_out_by` (rules in jobs/wiki_users.py): `edits`, `damage`, `reverted`. `behaves_like`: `bot` from 30 edits on with at
--- most a tenth as many comments, `person` up to 29 with at least half as many; `is_odd`: the account is not what it is like.
+-- `commented`: edits with a comment; `comments`: different ones. `reverts_made`: edits whose comment says that they undo one;
+-- `reverts_seen`: comments that name this user as undone. `usual_…`: the mean of the others on that wiki in that hour that
+-- are bots, or are none, as this one; `wiki_users`: how many those are, with this one.
+-- `stands_out_by` (rules in jobs/wiki_users.py): `edits`, `damage`, `reverted`. `behaves_like`: `bot` from 30 comments on of
+-- which at most a tenth differ, `person` for 5 to 29 edits with at least half as many different comments; `is_odd`: the
+-- account is not what it is like. `is_bot` is null for who did nothing but be undone.
 CREATE TABLE wiki_users (
     window_start TIMESTAMP_LTZ(3),
     window_end TIMESTAMP_LTZ(3),
@@ -12,6 +14,7 @@ CREATE TABLE wiki_users (
     is_bot BOOLEAN,
     edits BIGINT,
     pages BIGINT,
+    commented BIGINT,
     comments BIGINT,
     reverts_made BIGINT,
     reverts_seen BIGINT,
@@ -20,9 +23,8 @@ CREATE TABLE wiki_users (
     damaging_share DOUBLE,
     wikis BIGINT,
     wiki_users BIGINT,
-    wiki_edits BIGINT,
-    wiki_edits_per_user DOUBLE,
-    wiki_damaging_share DOUBLE,
+    usual_edits DOUBLE,
+    usual_damaging_share DOUBLE,
     stands_out_by ARRAY<STRING>,
     behaves_like STRING,
     is_odd BOOLEAN,

@@ -73,7 +73,7 @@ def wiki_edits(changes: Table) -> Table:
     )
 
 
-def timed_events(changes: Table, hidings: Table, languages: str = "") -> Table:
+def timed_events(changes: Table, hidings: Table) -> Table:
     """What the windows count of each change, what `late_events` keeps of it, and what tells whether it is late.
 
     Good rows of wiki_visibility_change are among them, for what they hide has to wait for its edit; `hides_user` is
@@ -96,7 +96,7 @@ def timed_events(changes: Table, hidings: Table, languages: str = "") -> Table:
             CAST(NULL AS STRING), CAST(NULL AS BIGINT), rev_id, CAST(NULL AS STRING),
             NOT COALESCE(visibility.`user`, TRUE),
             NOT COALESCE(visibility.`comment`, TRUE),
-            {is_of(languages, "meta.domain")},
+            {is_of("", "meta.domain")},
             {RECORD}
         FROM {{hidings}}
         WHERE problem IS NULL
@@ -240,7 +240,7 @@ def outputs(records: Table, hidings: Table, languages: str = "") -> dict[str, Ta
     """What the job writes: for each sink its rows."""
     out_of_order_seconds = settings().wiki_out_of_order_seconds
     changes = usable_changes(records, languages)
-    timed = timed_events(changes, hidings, languages)
+    timed = timed_events(changes, hidings)
     events = once_per_minute(timed, out_of_order_seconds)
     return {
         "wiki_edits": wiki_edits(changes),

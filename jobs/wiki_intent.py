@@ -31,19 +31,26 @@ JOB = "wiki_intent"
 REVISION, CHANGE = "revision/create", "recentchange"
 SCORE, PREDICTION = "revision/score", "page/prediction_classification_change"
 HIDING = "revision/visibility-change"
-# What the events tell, whatever their shape. Where several tell the same they agree, so that MAX takes what there is;
-# of several scores of one model it takes the worse.
+# What the events tell, whatever their shape. Where several tell a fact of the revision they agree, so that MAX takes
+# what there is; of several scores of its harm it takes the worst. What it takes does not depend on the order.
 TOLD = {
     "domain": "STRING", "url": "STRING", "request_id": "STRING", "page_id": "BIGINT", "title": "STRING",
     "namespace": "INT", "parent_id": "BIGINT", "type": "STRING", "user_name": "STRING", "is_bot": "BOOLEAN",
     "is_trusted": "BOOLEAN", "registered_at": "TIMESTAMP_LTZ(3)", "edit_count": "BIGINT", "comment": "STRING",
     "is_minor": "BOOLEAN", "bytes_after": "BIGINT", "bytes_changed": "BIGINT", "rev_content_changed": "BOOLEAN",
-    "topics": "STRING", "score_errors": "STRING", "damaging": "BOOLEAN", "damaging_probability": "DOUBLE",
+    "topics": "STRING", "score_topics": "STRING", "score_errors": "STRING",
+    "damaging": "BOOLEAN", "damaging_probability": "DOUBLE",
     "goodfaith": "BOOLEAN", "goodfaith_probability": "DOUBLE", "reverted_probability": "DOUBLE",
     "score_version": "STRING", "revert_risk": "BOOLEAN", "revert_risk_probability": "DOUBLE",
     "revert_risk_version": "STRING", "hides_user": "BOOLEAN", "hides_comment": "BOOLEAN",
 }  # fmt: skip
 LEAST = {"goodfaith", "goodfaith_probability"}
+# Something is known of the harm.
+HAS_SCORE = """
+    COALESCE(damaging, goodfaith, revert_risk) IS NOT NULL OR COALESCE(
+        damaging_probability, goodfaith_probability, reverted_probability, revert_risk_probability
+    ) IS NOT NULL
+"""
 INTENTS = ("constructive", "good_faith_damage", "vandalism", "bad_faith_harmless")
 
 
@@ -88,7 +95,8 @@ def of_revisions(records: Table) -> Table:
         "is_minor": "rev_minor_edit",
         "bytes_after": "rev_len",
         "bytes_changed": "CASE WHEN rev_parent_id IS NULL THEN rev_len END",
-        "rev_content_changed": "COALESCE(rev_content_changed, rev_parent_id IS NULL)",  # absent for new pages
+        # Absent for new pages.
+        "rev_content_changed": "COALESCE(rev_content_changed, CASE WHEN rev_parent_id IS NULL THEN TRUE END)",
     }
     return part(records, REVISION, "`database` AS wiki, rev_id AS revision_id", told)
 
@@ -107,7 +115,7 @@ def of_changes(records: Table) -> Table:
 def of_scores(records: Table) -> Table:
     """Parts of wiki_revision_score: some have neither damaging nor goodfaith, some nothing but errors."""
     told = _of_page() | {
-        "topics": "ARRAY_JOIN(COALESCE(scores.articletopic.prediction, scores.drafttopic.prediction,"
+        "score_topics": "ARRAY_JOIN(COALESCE(scores.articletopic.prediction, scores.drafttopic.prediction,"
         " scores.itemtopic.prediction), '|')",
         "score_errors": "ARRAY_JOIN(MAP_KEYS(errors), '|')",
         "damaging": _said("scores.damaging.prediction"),
@@ -156,11 +164,11 @@ def _said(predictions: str) -> str:
     return f"CASE {predictions}[1] WHEN 'true' THEN TRUE WHEN 'false' THEN FALSE END"
 
 
-def all_told(parts: Sequence[Table], languages: str) -> Table:
-    """All that is told of revisions of the chosen wikis, with what tells whether it is late."""
+def all_told(parts: Sequence[Table]) -> Table:
+    """All that is told of revisions, but for canaries, with what tells whether it is late."""
     # Together: what one stream tells late is late by the time that all of them have reached.
     told = with_newest(reduce(Table.union_all, parts))
-    return sql(f"SELECT * FROM {{told}} WHERE {is_of(languages, 'domain')}", told=told)
+    return sql(f"SELECT * FROM {{told}} WHERE {is_of('', 'domain')}", told=told)
 
 
 def merged(parts: Table, wait_seconds: int) -> Table:
@@ -192,13 +200,14 @@ def merged(parts: Table, wait_seconds: int) -> Table:
     )
 
 
-def judged(revisions: Table) -> Table:
-    """Merged revisions with their intent, and with what follows from the rest."""
+def judged(revisions: Table, languages: str = "") -> Table:
+    """Merged revisions of wikis of `languages`, with their intent and with what follows from the rest."""
     return sql(
         f"""
         SELECT
             merged_time, wiki, revision_id, revised_at, shapes,
-            {", ".join(f"`{name}`" for name in TOLD if name not in ("is_bot", "namespace"))},
+            {", ".join(f"`{name}`" for name in TOLD if name not in ("is_bot", "namespace", "topics"))},
+            COALESCE(topics, score_topics) AS topics,
             COALESCE(is_bot, FALSE) AS is_bot,
             COALESCE(namespace, -9) AS namespace,
             {language_of("domain")} AS `language`,
@@ -206,17 +215,16 @@ def judged(revisions: Table) -> Table:
             {user_kind_of("user_name")} AS user_kind,
             TIMESTAMPDIFF(SECOND, registered_at, revised_at) / 86400e0 AS account_age_days,
             ARRAY_CONTAINS(shapes, '{REVISION}') AS has_revision,
-            COALESCE(damaging_probability, goodfaith_probability, reverted_probability, revert_risk_probability)
-                IS NOT NULL AS has_score,
+            {HAS_SCORE} AS has_score,
             CASE
                 WHEN damaging AND goodfaith THEN 'good_faith_damage'
                 WHEN damaging AND NOT goodfaith THEN 'vandalism'
                 WHEN NOT damaging AND goodfaith THEN 'constructive'
                 WHEN NOT damaging AND NOT goodfaith THEN 'bad_faith_harmless'
-                WHEN COALESCE(damaging_probability, goodfaith_probability, reverted_probability,
-                    revert_risk_probability) IS NULL THEN 'unscored'
+                WHEN NOT ({HAS_SCORE}) THEN 'unscored'
             END AS intent
         FROM {{revisions}}
+        WHERE {is_of(languages, "domain")}
         """,
         revisions=revisions,
     )
@@ -294,7 +302,7 @@ def intents(revisions: Table, groups: str) -> Table:
 
 
 def hidden_users(parts: Table, wait_seconds: int) -> Table:
-    """The fields that name a user, emptied."""
+    """The fields that name a user, or were made of the account, emptied."""
     return sql(
         """
         SELECT
@@ -303,7 +311,9 @@ def hidden_users(parts: Table, wait_seconds: int) -> Table:
             'hidden' AS user_kind,
             CAST(NULL AS TIMESTAMP_LTZ(3)) AS registered_at,
             CAST(NULL AS DOUBLE) AS account_age_days,
-            CAST(NULL AS BIGINT) AS edit_count
+            CAST(NULL AS BIGINT) AS edit_count,
+            CAST(NULL AS DOUBLE) AS fallback_score,
+            CAST(NULL AS STRING) AS fallback_version
         FROM {hidden}
         """,
         hidden=hidden(parts, "hides_user", wait_seconds),
@@ -319,16 +329,15 @@ def hidden_comments(parts: Table, wait_seconds: int) -> Table:
 
 
 def outputs(revisions: Table, changes: Table, scores: Table, predictions: Table, hidings: Table) -> dict[str, Table]:
-    """What the job writes: for each sink its rows. What is wrong with changes and hidings is told by wiki_edits."""
-    wait_seconds = settings().wiki_score_wait_seconds
+    """What the job writes: for each sink its rows. Records that no job can read are told where they are read first."""
+    wait_seconds, languages = settings().wiki_score_wait_seconds, settings().wiki_languages
     parts = all_told(
         [
             of_revisions(revisions), of_changes(changes), of_scores(scores), of_predictions(predictions),
             of_hidings(hidings),
         ],
-        settings().wiki_languages,
     )  # fmt: skip
-    judged_revisions = judged(merged(parts, wait_seconds))
+    judged_revisions = judged(merged(parts, wait_seconds), languages)
     documents = wiki_intent(with_fallback(judged_revisions))
     return {
         "wiki_intent": documents,
@@ -338,7 +347,10 @@ def outputs(revisions: Table, changes: Table, scores: Table, predictions: Table,
         "wiki_intent_hidden_users": hidden_users(parts, wait_seconds),
         "wiki_intent_hidden_comments": hidden_comments(parts, wait_seconds),
         "late_events": too_late(parts.where(col("shape") != HIDING), JOB, 1, wait_seconds),
-        "dead_letters": reduce(Table.union_all, [unusable(table, JOB) for table in (revisions, scores, predictions)]),
+        "dead_letters": reduce(
+            Table.union_all,
+            [unusable(table, JOB) for table in (revisions, changes.where(col("error").is_null), scores, predictions)],
+        ),
     }
 
 

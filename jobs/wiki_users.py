@@ -21,11 +21,11 @@ MOST_APART = 20
 
 # A revision that undoes another says so in its comment; these are the words of the larger wikis.
 REVERTS = (
-    r"(?i)(\bundid\b|\bundo|\brevert|\brvv?\b|rückgängig|zurückgesetzt|\bannul|révocation|deshech|revertid|desfeita"
-    r"|отмен|откат|скасован|відкин|取り消|差し戻|撤销|撤銷|回退|되돌|استرجاع)"
+    r"(?iu)(\bundid\b|\bundo|\brevert|\brvv?\b|rückgängig|zurückgesetzt|\bannul|révocation|deshech|revertid|desfeita"
+    r"|отмен|откат|скасув|відкин|取り消|差し戻|撤销|撤銷|回退|되돌|استرجاع)"
 )
-# Whom it undoes: [[Special:Contributions/NAME|…]], by the wiki's own name of that page.
-UNDONE_USER = r"\[\[[^\]|/:]+:[^\]|/]+/([^\]|]+)"
+# Whom it undoes: [[Special:Contributions/NAME|NAME]], by the wiki's own name of that page; digits are a revision's.
+UNDONE_USER = r"\[\[[^\]|/:]+:[^\]|/]+/(?!\d+\|)([^\]|]+)\|\1\]\]"
 
 # Who did less than this on a wiki within an hour is told only if it stands out.
 EDITS_TO_TELL = 5
@@ -33,7 +33,7 @@ EDITS_TO_TELL = 5
 BOT_EDITS = 30
 BOT_COMMENTS = 0.1
 PERSON_COMMENTS = 0.5
-# Stands out: so many times the usual of the wiki's users of the same kind, or of the wiki's share of damage.
+# Stands out: so many times what is usual among the others of the same kind on the wiki, by edits or by share of damage.
 TIMES_THE_EDITS = 5
 TIMES_THE_DAMAGE = 3
 LEAST_DAMAGE = 3
@@ -47,7 +47,7 @@ def timed_revisions(records: Table) -> Table:
             f"""
             SELECT
                 event_time, wiki, revision_id, page_id, title, url, user_name, user_kind, is_bot, bytes_changed, intent,
-                COALESCE(`comment`, '') AS `comment`,
+                NULLIF(`comment`, '') AS `comment`,
                 COALESCE(damaging, revert_risk) AS damaging,
                 CASE WHEN damaging_probability IS NULL THEN 'revert_risk' ELSE 'damaging' END AS wikimedia_model,
                 COALESCE(damaging_probability, revert_risk_probability) AS wikimedia_score,
@@ -93,12 +93,12 @@ def acts(revisions: Table) -> Table:
         f"""
         SELECT
             minute_time, wiki, user_name, is_bot, TRUE AS is_edit, page_id, `comment`, damaging,
-            REGEXP(`comment`, '{REVERTS}') AS is_revert
+            COALESCE(REGEXP(`comment`, '{REVERTS}'), FALSE) AS is_revert
         FROM {{revisions}}
         WHERE user_name IS NOT NULL
         UNION ALL
         SELECT
-            minute_time, wiki, undone_user, FALSE, FALSE, CAST(NULL AS BIGINT), CAST(NULL AS STRING),
+            minute_time, wiki, undone_user, CAST(NULL AS BOOLEAN), FALSE, CAST(NULL AS BIGINT), CAST(NULL AS STRING),
             CAST(NULL AS BOOLEAN), FALSE
         FROM (
             SELECT minute_time, wiki, user_name, REGEXP_EXTRACT(`comment`, '{UNDONE_USER}', 1) AS undone_user
@@ -120,6 +120,7 @@ def users_by_hour(revisions: Table) -> Table:
             COALESCE(MAX(is_bot), FALSE) AS is_bot,
             COUNT(*) FILTER (WHERE is_edit) AS edits,
             COUNT(DISTINCT page_id) AS pages,
+            COUNT(`comment`) AS commented,
             COUNT(DISTINCT `comment`) AS comments,
             COUNT(*) FILTER (WHERE is_revert) AS reverts_made,
             COUNT(*) FILTER (WHERE NOT is_edit) AS reverts_seen,
@@ -140,10 +141,12 @@ def wiki_users(users: Table) -> Table:
             person.*,
             everywhere.wikis,
             kind.users AS wiki_users,
-            kind.edits AS wiki_edits,
-            CAST(kind.edits AS DOUBLE) / NULLIF(kind.users, 0) AS wiki_edits_per_user,
+            CAST(kind.edits - person.edits AS DOUBLE) / NULLIF(
+                kind.users - CASE WHEN person.edits > 0 THEN 1 ELSE 0 END, 0
+            ) AS usual_edits,
             CAST(person.damaging_edits AS DOUBLE) / NULLIF(person.judged, 0) AS damaging_share,
-            CAST(kind.damaging_edits AS DOUBLE) / NULLIF(kind.judged, 0) AS wiki_damaging_share
+            CAST(kind.damaging_edits - person.damaging_edits AS DOUBLE) / NULLIF(kind.judged - person.judged, 0)
+                AS usual_damaging_share
         FROM {users} AS person
         JOIN (
             SELECT window_start, window_end, user_name, COUNT(*) FILTER (WHERE edits > 0) AS wikis
@@ -168,20 +171,20 @@ def wiki_users(users: Table) -> Table:
         users=users,
     )
     rules = {
-        "edits": f"edits >= {EDITS_TO_TELL} AND edits >= {TIMES_THE_EDITS} * wiki_edits_per_user",
-        "damage": f"damaging_edits >= {LEAST_DAMAGE} AND damaging_share >= {TIMES_THE_DAMAGE} * wiki_damaging_share",
+        "edits": f"edits >= {EDITS_TO_TELL} AND edits >= {TIMES_THE_EDITS} * usual_edits",
+        "damage": f"damaging_edits >= {LEAST_DAMAGE} AND damaging_share >= {TIMES_THE_DAMAGE} * usual_damaging_share",
         "reverted": f"reverts_seen >= {LEAST_REVERTED}",
     }
     named = ", ".join(f"CASE WHEN {rule} THEN '{name}' END" for name, rule in rules.items())
     told = sql(
         f"""
         SELECT
-            window_start, window_end, wiki, user_name, is_bot, edits, pages, comments, reverts_made, reverts_seen,
-            judged, damaging_edits, damaging_share, wikis, wiki_users, wiki_edits, wiki_edits_per_user,
-            wiki_damaging_share,
+            window_start, window_end, wiki, user_name, CASE WHEN edits > 0 THEN is_bot END AS is_bot, edits, pages,
+            commented, comments, reverts_made, reverts_seen, judged, damaging_edits, damaging_share, wikis,
+            wiki_users, usual_edits, usual_damaging_share,
             ARRAY_REMOVE(ARRAY[{named}], CAST(NULL AS STRING)) AS stands_out_by,
             CASE
-                WHEN edits >= {BOT_EDITS} AND comments <= {BOT_COMMENTS} * edits THEN 'bot'
+                WHEN commented >= {BOT_EDITS} AND comments <= {BOT_COMMENTS} * commented THEN 'bot'
                 WHEN edits BETWEEN {EDITS_TO_TELL} AND {BOT_EDITS - 1} AND comments >= {PERSON_COMMENTS} * edits
                     THEN 'person'
             END AS behaves_like

@@ -49,6 +49,8 @@ NOMINAL_RATE = 5.0
 LARGEST_RATE = 13.0
 AT_ONCE = 4
 TRIES = 3
+# A question is asked so long before the job stops waiting, at the latest: it may take its time-out, and Kafka a little.
+ANSWER_SECONDS = 15
 MOST_WAITING = 100_000
 MOST_CACHED = 500_000
 
@@ -603,11 +605,11 @@ def _run(options: argparse.Namespace, progress: LiftWingProgress) -> None:
         )
     url = settings().liftwing_url
     agent = user_agent(url)
-    wait_seconds = settings().wiki_score_wait_seconds
+    wait_seconds = settings().wiki_score_wait_seconds - ANSWER_SECONDS
     if options.hold_seconds >= wait_seconds:
         raise InputError(
-            f"--hold-seconds must be less than CROWDPULSE_WIKI_SCORE_WAIT_SECONDS ({wait_seconds}): a score that comes"
-            " later is not waited for."
+            f"--hold-seconds must be less than {wait_seconds}, that is CROWDPULSE_WIKI_SCORE_WAIT_SECONDS less the"
+            f" {ANSWER_SECONDS} s that an answer may take: a score that comes later is not waited for."
         )
     with closing(Cache(settings().state_dir / "liftwing.sqlite")) as cache:
         sender = Sender(options.kafka_wait_seconds)

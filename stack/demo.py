@@ -88,8 +88,7 @@ WIKIMEDIA = {
         "--synthetic", "--stream", EVERY_STREAM, "--seed", "1", "--backfill-minutes", "30", "--rate", "60",
         "--late", "0.001", "--malformed", "0.001",
     ],
-    # Wikimedia has ended revision-score; page_change tells all edits once more.
-    "live": ["--stream", EVERY_STREAM.replace("revision-score,", "").replace("page_change,", "")],
+    "live": ["--stream", EVERY_STREAM.replace("revision-score,", "")],  # which Wikimedia has ended
 }  # fmt: skip
 POSTS = ["--seed", "1", "--backfill", "1", "--rate", "30"]
 # The public streams may hold no bots, no late and no malformed events for a while, and their windows last longer than

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import random
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -16,7 +17,7 @@ import yaml
 
 from jobs.replay import messages_of
 from producers._wikimedia_streams import STREAMS, as_event
-from producers.synthetic_wikimedia import events
+from producers.synthetic_wikimedia import NOMINAL_RATE, events
 from producers.wikimedia import read_file
 from settings import ROOT
 from tests.e2e.conftest import Document, Pipeline
@@ -128,11 +129,18 @@ def test_the_required_fields_are_those_of_the_schemas(stream: str) -> None:
     assert set(names.split()) == required
 
 
-def generated(streams: list[str], limit: int) -> Iterator[tuple[str, bytes | None, Document]]:
-    start = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=limit / 50 / 60 + 5)
-    for event in events(streams, seed=6, start=start, limit=limit, duplicates=0.01):
-        if event.kind != "canary":
-            yield event.stream, event.key, json.loads(event.value)
+def generated(streams: list[str], limit: int) -> list[tuple[str, bytes | None, Document]]:
+    """Generated events, each up to a minute of the story before or after its turn."""
+    start = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=limit / NOMINAL_RATE + 300)
+    told = [
+        event for event in events(streams, seed=6, start=start, limit=limit, duplicates=0.01) if event.kind != "canary"
+    ]
+    turn = random.Random(6)
+    places = {index: index + turn.uniform(-60, 60) * NOMINAL_RATE for index in range(len(told))}
+    return [
+        (told[index].stream, told[index].key, json.loads(told[index].value))
+        for index in sorted(places, key=places.__getitem__)
+    ]
 
 
 def lacking(stream: str, event: Document) -> Iterator[tuple[str, Document]]:
@@ -149,7 +157,8 @@ def lacking(stream: str, event: Document) -> Iterator[tuple[str, Document]]:
         yield name, copied
 
 
-def test_generated_events_are_recounted_and_fields_that_lack_stop_nothing(pipeline: Pipeline) -> None:
+def test_generated_events_in_any_order_are_recounted_and_fields_that_lack_stop_nothing(pipeline: Pipeline) -> None:
+    pipeline.environment |= {"CROWDPULSE_WIKI_OUT_OF_ORDER_SECONDS": "130", "CROWDPULSE_WIKI_SCORE_WAIT_SECONDS": "130"}
     streams = [
         "recentchange", "revision-create", "revision-score", "mediawiki.page_revert_risk_prediction_change.v1",
         "mediawiki.page_outlink_topic_prediction_change.v1", "mediawiki.revision-visibility-change", *PAGE_STREAMS,

@@ -9,9 +9,20 @@ from typing import Any
 
 import pytest
 from pyflink.table import Table
+from pyflink.table.expressions import col
 
 from jobs._kept import too_late, unusable
-from jobs.wiki_edits import once_per_minute, outputs, timed_events, usable_changes, wiki_activity, wiki_bots, wiki_edits
+from jobs.wiki_edits import (
+    hidden_comments,
+    hidden_users,
+    once_per_minute,
+    outputs,
+    timed_events,
+    usable_changes,
+    wiki_activity,
+    wiki_bots,
+    wiki_edits,
+)
 from tests.conftest import Row, at
 
 Given = Callable[..., Table]
@@ -54,6 +65,33 @@ def minutes(timed: Of) -> Of:
 @pytest.fixture
 def late_of(timed: Of) -> Of:
     return lambda changes: too_late(timed(changes), "wiki_edits", window_seconds=60, out_of_order_seconds=10)
+
+
+def test_what_is_hidden_leaves_its_document_after_all_edits_up_to_then(given: Given, rows: Rows) -> None:
+    def hiding(seconds: float, number: int, **visibility: bool) -> Row:
+        return change(seconds) | {
+            "meta": {"dt": at(seconds), "domain": "de.wikipedia.org"}, "database": "enwiki", "rev_id": number,
+            "visibility": {"text": True, "user": True, "comment": True} | visibility,
+        }  # fmt: skip
+
+    timed = timed_events(
+        usable_changes(given("wiki_recentchange", change(0), change(50)), "en"),
+        given(
+            "wiki_visibility_change",
+            hiding(30, 1, user=False, comment=False),
+            hiding(31, 2, comment=False),
+            hiding(32, 3, text=False),
+            hiding(5, 4, user=False),  # late: nothing to wait for
+        ),
+    )
+
+    users = rows(hidden_users(timed, 10))
+
+    assert {row["revision_id"] for row in users} == {1, 4}
+    assert users[0] | {"user_name": None, "user_kind": "hidden", "is_anonymous": None} == users[0]
+    assert [row["revision_id"] for row in rows(hidden_comments(timed, 10))] == [1, 2]
+    assert len(rows(once_per_minute(timed, 10))) == 2
+    assert rows(too_late(timed.where(col("hides_user").is_null), "wiki_edits", 60, 10)) == []
 
 
 LANGUAGES_AND_COUNTRIES = {

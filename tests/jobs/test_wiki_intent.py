@@ -119,14 +119,12 @@ TABLES = {
 
 @pytest.fixture
 def told(given: Given) -> Callable[..., Table]:
-    """`told(record, …)`: the parts that these records of the topics make; `languages` as in the settings."""
+    """`told(record, …)`: the parts that these records of the topics make."""
 
-    def parts(*records: Row, languages: str = "") -> Table:
+    def parts(*records: Row) -> Table:
         topics = dict.fromkeys(row["record_topic"] for row in records)
         of_topic = {topic: [row for row in records if row["record_topic"] == topic] for topic in topics}
-        return all_told(
-            [TABLES[topic][1](given(TABLES[topic][0], *rows)) for topic, rows in of_topic.items()], languages
-        )
+        return all_told([TABLES[topic][1](given(TABLES[topic][0], *rows)) for topic, rows in of_topic.items()])
 
     return parts
 
@@ -163,6 +161,7 @@ JUDGEMENTS = [
     ([score(scores={"damaging": model(0.2), "goodfaith": model(0.3)})], "bad_faith_harmless"),
     ([score(scores={"damaging": model(0.6, prediction=False), "goodfaith": model(0.9)})], "constructive"),
     ([score(scores={"damaging": model(0.9)})], None),
+    ([score(scores={"damaging": {"prediction": ["true"]}, "goodfaith": {"prediction": ["false"]}})], "vandalism"),
     ([score(scores={"damaging": model(0.9) | {"prediction": ["perhaps"]}, "goodfaith": model(0.9)})], None),
     ([score(scores={"reverted": model(0.9), "articletopic": {"prediction": ["Culture.Sports"]}})], None),
     ([score(scores={"itemtopic": {"prediction": ["Culture.Sports"]}})], "unscored"),
@@ -191,9 +190,11 @@ def test_intent_is_told_by_both_axes_and_left_open_by_a_risk_alone(told: Told, r
     found = {row["revision_id"]: row for row in rows(judged(merged(told(*records), 20)))}
 
     assert [found[number]["intent"] for number in range(len(JUDGEMENTS))] == [intent for _, intent in JUDGEMENTS]
-    assert [found[number]["has_score"] for number in (7, 8, 9, 11, 12, 15)] == [True, False, False, True, False, False]
-    assert found[7]["reverted_probability"] == 0.9
-    assert (found[8]["topics"], found[12]["topics"], found[9]["score_errors"]) == (
+    assert [found[number]["has_score"] for number in (6, 8, 9, 10, 12, 13, 16)] == [
+        True, True, False, False, True, False, False,
+    ]  # fmt: skip
+    assert found[8]["reverted_probability"] == 0.9
+    assert (found[9]["topics"], found[13]["topics"], found[10]["score_errors"]) == (
         "Culture.Sports",
         "Culture.Sports",
         "damaging",
@@ -284,8 +285,13 @@ def test_only_chosen_languages_and_no_canaries(told: Told, rows: Rows) -> None:
         for number, domain in enumerate(("en.wikipedia.org", "de.wikipedia.org", "canary", "www.wikidata.org"))
     ]
 
-    assert {row["revision_id"] for row in rows(merged(told(*records, languages="en"), 20))} == {0}
-    assert {row["revision_id"] for row in rows(merged(told(*records), 20))} == {0, 1, 3}
+    # A score that names no wiki is one of its revision's; a hiding is of any wiki.
+    all_parts = told(*records, score(0, 0, meta=None), hiding(0, 1, user=False))
+
+    found = rows(judged(merged(all_parts, 20), "en"))
+    assert [(row["revision_id"], row["intent"]) for row in found] == [(0, "constructive")]
+    assert {row["revision_id"] for row in rows(judged(merged(all_parts, 20)))} == {0, 1, 3}
+    assert [row["revision_id"] for row in rows(hidden_users(all_parts, 20))] == [1]
 
 
 def test_intents_are_counted_per_group_and_topic(told: Told, rows: Rows) -> None:
@@ -352,11 +358,15 @@ def test_records_that_cannot_be_used_are_kept_of_each_shape(given: Given, rows: 
         ("wiki_revision_create", revision(0, record_time=at(-301))),
         ("wiki_revision_score", score(0, record_time=at(-301))),
         ("wiki_revert_risk", prediction(0) | {"record_time": at(-301)}),
+        ("wiki_recentchange", change(0, record_time=at(-301))),
         ("wiki_visibility_change", hiding(0, 1, user=False) | {"record_time": at(-301)}),
     ):
         records = given(TABLES[topic][0], record(topic, **bad), ahead)
 
         assert [row["reason"] for row in rows(unusable(records, "j"))] == ["missing_field", "future_event_time"]
+    no_time = given("wiki_revision_change", change(0, timestamp=None))
+    assert [row["reason"] for row in rows(unusable(no_time, "j"))] == ["missing_field"]
+    assert rows(of_changes(no_time)) == []
 
 
 @pytest.fixture

@@ -50,7 +50,11 @@ COMMENTS = {
     "Undid revision 12 by [[Special:Contributions/Bob|Bob]] ([[User talk:Bob|talk]])": (True, "Bob"),
     "Reverted edits by [[Special:Contributions/192.0.2.7|192.0.2.7]] to last version by Eve": (True, "192.0.2.7"),
     "Änderung 5 von [[Spezial:Beiträge/Bob B.|Bob B.]] rückgängig gemacht": (True, "Bob B."),
-    "отмена правки 7 участника [[Служебная:Вклад/Боб|Боб]]": (True, "Боб"),
+    "Отмена правки 7 участника [[Служебная:Вклад/Боб|Боб]]": (True, "Боб"),
+    "Скасування правки [[Special:Diff/77|77]] зроблено [[Спеціальна:Внесок/Боб|Боб]]": (True, "Боб"),
+    "Undid revision [[Special:Diff/12|12]] by [[Special:Contributions/Bob|Bob]]": (True, "Bob"),
+    "Undid revision [[Special:Diff/12|12]]": (True, None),
+    "rv per [[Wikipedia:Articles for deletion/Foo]]": (True, None),
     "[[特別:投稿記録/ボブ|ボブ]] による編集を取り消し": (True, "ボブ"),
     "rv": (True, None),
     "rvv, see [[Talk:Page]]": (True, None),
@@ -85,22 +89,37 @@ def test_what_a_user_did_is_told_beside_what_is_usual(minutes: Of, rows: Rows) -
         *[revision(200, name) for name in ("Bob", "Cy", "Di", "Eve", "Flo", "Gus", "Hal", "Ida")],
         *[revision(240 + number, "TalkBot", is_bot=True) for number in range(6)],
         revision(260, "Ada", wiki="dewiki"),
+        *[revision(260 + number, "Silent", wiki="frwiki", comment="") for number in range(40)],
+        *[revision(300 + number, "Worst", wiki="itwiki", **damage) for number in range(10)],
+        *[revision(320, name, wiki="itwiki", damaging=name == "Bea") for name in ("Al", "Bea", "Cal", "Dee")],
+        *[revision(330, "Al", wiki="eswiki", comment=undone["comment"].replace("Vic", "TidyBot")) for _ in range(3)],
         revision(270, None),
     ]
 
     found = rows(wiki_users(users_by_hour(minutes(*told))))
     first = {row["user_name"]: row for row in found if row["window_end"] == at(600)}
 
-    assert first.keys() == {"Machine", "Ada", "Vic", "TalkBot"}
+    assert first.keys() == {"Machine", "Ada", "Vic", "TalkBot", "Silent", "Worst", "TidyBot"}
     assert {row["window_end"] for row in found if row["user_name"] == "Vic"} == {at(600 * n) for n in range(1, 7)}
-    expected = {
+    expected: dict[str, Row] = {
         "Machine": {"edits": 40, "comments": 1, "stands_out_by": ["edits"], "behaves_like": "bot", "is_odd": True},
-        "Ada": {"edits": 8, "comments": 6, "reverts_made": 3, "wikis": 2, "behaves_like": "person", "is_odd": False},
+        "Ada": {
+            "edits": 8,
+            "commented": 8,
+            "comments": 6,
+            "reverts_made": 3,
+            "wikis": 2,
+            "behaves_like": "person",
+            "is_odd": False,
+        },
         "Vic": {"edits": 3, "reverts_seen": 3, "damaging_share": 1.0, "stands_out_by": ["damage", "reverted"]},
+        "Silent": {"edits": 40, "commented": 0, "behaves_like": None, "stands_out_by": [], "usual_edits": None},
+        "Worst": {"stands_out_by": ["edits", "damage"], "usual_edits": 1.0, "usual_damaging_share": 0.25},
+        "TidyBot": {"is_bot": None, "edits": 0, "reverts_seen": 3, "stands_out_by": ["reverted"], "is_odd": False},
         "TalkBot": {"is_bot": True, "behaves_like": "person", "is_odd": True, "wiki_users": 1, "stands_out_by": []},
     }
     assert {user: {name: first[user][name] for name in told} for user, told in expected.items()} == expected
-    people = {"wiki_users": 11, "wiki_edits": 59, "wiki_edits_per_user": 59 / 11, "wiki_damaging_share": 3 / 59}
+    people = {"wiki_users": 11, "usual_edits": 51 / 10, "usual_damaging_share": 3 / 51}
     assert first["Ada"] | people | {"damaging_share": 0.0, "pages": 8} == first["Ada"]
 
 

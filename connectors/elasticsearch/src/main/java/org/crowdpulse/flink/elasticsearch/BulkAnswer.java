@@ -78,7 +78,8 @@ record BulkAnswer(Kind kind, String reason, int status, Map<Integer, Refusal> fa
             json.nextToken();
             Refusal failure = item(json);
             boolean alreadyGone = action.equals("delete") && failure.status() == 404;
-            if (failure.status() >= 300 && !alreadyGone) {
+            boolean alreadyThere = action.equals("create") && failure.status() == 409;
+            if (failure.status() >= 300 && !alreadyGone && !alreadyThere) {
                 failed.put(position, failure);
             }
             expect(json.nextToken(), JsonToken.END_OBJECT);

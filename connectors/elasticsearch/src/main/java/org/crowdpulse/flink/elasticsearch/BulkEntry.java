@@ -16,6 +16,8 @@ final class BulkEntry implements Serializable {
     enum Operation {
         /** Writes the document, over an older one of the same id. */
         INDEX("index"),
+        /** Writes the document, unless there is one of the same id. */
+        CREATE("create"),
         /** Writes some fields of a document, which is made if there is none. */
         MERGE("update"),
         /** Writes some fields of a document that exists. */
@@ -79,7 +81,11 @@ final class BulkEntry implements Serializable {
 
     /** Whether the document is the same after both entries as after this one alone; only asked of equal entries. */
     boolean replaces(BulkEntry earlier) {
-        return !partial() || operation == Operation.UPDATE && earlier.operation == Operation.UPDATE;
+        return switch (operation) {
+            case MERGE -> false;
+            case CREATE, UPDATE -> earlier.operation == operation;
+            default -> true;
+        };
     }
 
     /** Counts one more attempt that has to be repeated, and returns how many there were. */

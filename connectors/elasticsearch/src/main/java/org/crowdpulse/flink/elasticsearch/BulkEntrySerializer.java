@@ -23,7 +23,8 @@ final class BulkEntrySerializer implements SimpleVersionedSerializer<BufferedReq
     private static final int VERSION = 2;
 
     private static final Operation[] OPERATIONS = {
-        Operation.INDEX, Operation.DELETE, Operation.INDEX_REFUSED, Operation.MERGE, Operation.UPDATE
+        Operation.INDEX, Operation.DELETE, Operation.INDEX_REFUSED, Operation.MERGE, Operation.UPDATE,
+        Operation.CREATE
     };
 
     @Override

@@ -19,6 +19,7 @@ final class ElasticsearchOptions {
     /** What a row does to its document. */
     enum WriteMode {
         INDEX(Operation.INDEX),
+        CREATE(Operation.CREATE),
         MERGE(Operation.MERGE),
         UPDATE(Operation.UPDATE);
 
@@ -52,9 +53,9 @@ final class ElasticsearchOptions {
             ConfigOptions.key("sink.write-mode")
                     .enumType(WriteMode.class)
                     .defaultValue(WriteMode.INDEX)
-                    .withDescription("What a row does to its document: 'index' replaces it; 'merge' changes the columns"
-                            + " that are not null, and makes it if there is none; 'update' changes all columns of one"
-                            + " that exists.");
+                    .withDescription("What a row does to its document: 'index' replaces it; 'create' makes it unless"
+                            + " there is one; 'merge' changes the columns that are not null, and makes it if there is"
+                            + " none; 'update' changes all columns of one that exists.");
 
     static final ConfigOption<Duration> MISSING_TIMEOUT =
             ConfigOptions.key("sink.update.missing-timeout")

@@ -99,7 +99,7 @@ final class RowConverter implements ElementConverter<RowData, BulkEntry> {
                 document.write(row, true, out);
                 out.raw("}\n");
             }
-            case INDEX -> {
+            case INDEX, CREATE -> {
                 document.write(row, true, out);
                 out.raw('\n');
             }

@@ -33,8 +33,10 @@ class BulkAnswerTest {
                  {"delete":{"status":404,"result":"not_found"}},
                  {"delete":{"status":404,"error":{"type":"index_not_found_exception","reason":"no such index"}}},
                  {"index":{"error":{"reason":null,"type":"es_rejected","root_cause":[{}]},"status":429}},
-                 {"index":{"status":404,"error":{"type":"index_not_found_exception","reason":"none"}}}]}""", 6);
-        assertThat(answer.failed()).containsOnlyKeys(1, 4, 5);
+                 {"index":{"status":404,"error":{"type":"index_not_found_exception","reason":"none"}}},
+                 {"create":{"status":409,"error":{"type":"version_conflict_engine_exception","reason":"exists"}}},
+                 {"update":{"status":409,"error":{"type":"version_conflict_engine_exception","reason":"x"}}}]}""", 8);
+        assertThat(answer.failed()).containsOnlyKeys(1, 4, 5, 7);
         assertThat(answer.failed().get(1)).isEqualTo(new Refusal(
                 400, "document_parsing_exception", "failed to parse: For input string: 'y': deeper"));
         assertThat(answer.failed().get(4)).isEqualTo(new Refusal(429, "es_rejected", "no reason given"));

@@ -30,6 +30,7 @@ class BulkEntrySerializerTest {
                 wrapped(Operation.DELETE, "b", true, "{\"delete\":{}}\n"),
                 wrapped(Operation.INDEX_REFUSED, "c", true, "{\"index\":{}}\n{}\n"),
                 wrapped(Operation.MERGE, "m", true, "{\"update\":{}}\n{\"doc_as_upsert\":true,\"doc\":{}}\n"),
+                wrapped(Operation.CREATE, "n", true, "{\"create\":{}}\n{\"a\":1}\n"),
                 wrapped(Operation.UPDATE, "u", true, "{\"update\":{}}\n{\"doc\":{}}\n"),
                 wrapped(Operation.INDEX, "d", false, "{\"index\":{}}\n{\"x\":\"" + "y".repeat(100_000) + "\"}\n"));
         byte[] bytes = serializer.serialize(new BufferedRequestState<>(entries));

@@ -174,6 +174,19 @@ abstract class SinkSuite {
     }
 
     @Test
+    void aCreateMakesWhatIsNotThereAndLeavesWhatIs() throws Exception {
+        server.request("PUT", "/created/_doc/1", "{\"k\": 1, \"a\": \"changed\", \"other\": true}");
+        TableEnvironment tables = tables("created", "k INT, a STRING, PRIMARY KEY (k) NOT ENFORCED",
+                "sink.write-mode", "create", "sink.bulk-flush.max-actions", "1");
+        Jobs.insert(tables, "INSERT INTO created VALUES (1, 'again'), (2, CAST(NULL AS STRING)), (3, 'x')");
+        Jobs.insert(tables, "INSERT INTO created VALUES (3, 'again')");
+        assertThat(server.documents("created")).isEqualTo(Map.of(
+                "1", json("{\"k\": 1, \"a\": \"changed\", \"other\": true}"),
+                "2", json("{\"k\": 2, \"a\": null}"),
+                "3", json("{\"k\": 3, \"a\": \"x\"}")));
+    }
+
+    @Test
     void anUpdateSendsNullsAndChangesOnlyWhatIsThere() throws Exception {
         server.request("PUT", "/updated/_doc/1", "{\"k\": 1, \"a\": \"old\", \"b\": \"old\", \"other\": true}");
         TableEnvironment tables = tables("updated", "k INT, a STRING, b STRING, PRIMARY KEY (k) NOT ENFORCED",
