@@ -130,13 +130,13 @@ def test_the_required_fields_are_those_of_the_schemas(stream: str) -> None:
 
 
 def generated(streams: list[str], limit: int) -> list[tuple[str, bytes | None, Document]]:
-    """Generated events, each up to a minute of the story before or after its turn."""
+    """Generated events, each up to 50 s of the story before or after its turn."""
     start = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=limit / NOMINAL_RATE + 300)
     told = [
         event for event in events(streams, seed=6, start=start, limit=limit, duplicates=0.01) if event.kind != "canary"
     ]
     turn = random.Random(6)
-    places = {index: index + turn.uniform(-60, 60) * NOMINAL_RATE for index in range(len(told))}
+    places = {index: index + turn.uniform(-50, 50) * NOMINAL_RATE for index in range(len(told))}
     return [
         (told[index].stream, told[index].key, json.loads(told[index].value))
         for index in sorted(places, key=places.__getitem__)
