@@ -12,8 +12,8 @@ def hidden(told: Table, what: str, out_of_order_seconds: int) -> Table:
     """Wiki and revision of what is hidden, from rows `with_newest` among which `hides_user` or `hides_comment` is true.
 
     `told` holds the edits as well: a hiding waits in a window of a second until all of them have come as far as it has,
-    since a job that reads everything anew would else write an edit's document over one that was already cleared. One
-    that is late for that has nothing to wait for.
+    since it changes only a document that is there, and a job that reads everything anew has yet to write it. One that
+    is late for that has nothing to wait for.
     """
     hidings = sql(
         f"SELECT wiki, revision_id, event_time, {on_time(1, out_of_order_seconds)} AS waits FROM {{told}} WHERE {what}",
