@@ -191,7 +191,9 @@ class Story:
         self._random = random.Random(seed)
         self._start = start
         self._number = -1
-        self._revisions = {wiki: 100_000_000 + 1_000_000 * index for index, (wiki, *_) in enumerate(WIKIS)}
+        # Another seed tells of other revisions.
+        first = 100_000_000 * (1 + abs(seed - 1) % 1_000_000)
+        self._revisions = {wiki: first + 1_000_000 * index for index, (wiki, *_) in enumerate(WIKIS)}
         self._new_pages = [_PAGES] * len(WIKIS)
         self._latest: dict[int, tuple[int, int]] = {}  # page id -> length and revision
         self._registered: dict[int, User] = {}

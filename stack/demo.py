@@ -110,6 +110,18 @@ def producers(source: str) -> dict[str, list[str]]:
     }
 
 
+def going_on(command: list[str]) -> list[str]:
+    """The command of a producer that has told of the past before: of other things, and from now on.
+
+    What it told again would be late, and documents of edits are written once.
+    """
+    past = next((index for index, argument in enumerate(command) if argument.startswith("--backfill")), len(command))
+    command = command[:past] + command[past + 2 :]
+    if "--seed" in command:
+        command[command.index("--seed") + 1] = str(int(time.time()) % 1_000_000)
+    return command
+
+
 def expected(source: str) -> set[str]:
     """The indices that fill within minutes."""
     return {index.name for index in INDICES} - MAYBE_EMPTY[source]
@@ -125,12 +137,14 @@ def start(console: Console, source: str) -> None:
     if source == "live" and not processes.pid("wikimedia-live"):
         check_live_streams()
     cluster.up(console)
+    with Elasticsearch(settings().elasticsearch_hosts, request_timeout=30) as client:
+        ran_before = count(client, "wiki_edits") > 0
     # The producers first: a job that has waited on empty topics takes the first partition to fill for all of the time.
     for name, command in producers(source).items():
         if processes.pid(name):
             console.print(f"Producer {name} already runs.")
         else:
-            processes.run(name, [sys.executable, "-m", *command])
+            processes.run(name, [sys.executable, "-m", *(going_on(command) if ran_before else command)])
             console.print(f"Producer {name} runs in the background; `python -m stack logs {name}` shows what it says.")
     for job in JOBS:
         with console.status(f"Submitting jobs/{job}.py …"):

@@ -116,3 +116,15 @@ def test_an_address_that_is_none_is_said(streams_at: pytest.MonkeyPatch) -> None
 
     with pytest.raises(StackError, match="MissingSchema"):
         demo.check_live_streams()
+
+
+def test_a_second_demo_tells_of_other_things_and_not_of_the_past_again() -> None:
+    commands = demo.producers("synthetic") | demo.producers("live")
+    for name, command in commands.items():
+        again = demo.going_on(command)
+
+        assert not [argument for argument in again if argument.startswith("--backfill")], name
+        assert ("--seed" in again) == ("--seed" in command), name
+        if "--seed" in command:
+            assert again[again.index("--seed") + 1] != command[command.index("--seed") + 1], name
+        assert len(command) - len(again) in (0, 2), name
