@@ -6,7 +6,7 @@ import argparse
 import signal
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +15,10 @@ from typing import Protocol
 
 class InputError(Exception):
     """Something that the user can mend; the message says how. Exit code 2."""
+
+
+class Unavailable(Exception):
+    """What is needed cannot be reached; the message says what to do. Exit code 1."""
 
 
 class Record(Protocol):
@@ -82,6 +86,23 @@ def write(events: Iterable[Record], output: str, progress: Progress) -> None:
                 progress.event(event)
     except OSError as error:
         raise InputError(f"{output} cannot be written: {error.strerror}.") from None
+
+
+def run(action: Callable[[], None], progress: Progress) -> int:
+    """Do it until it is done or stopped by SIGTERM or SIGINT, and say how it ended; returns the exit code."""
+    stop_on_signals()
+    try:
+        action()
+    except InputError as error:
+        progress.say(str(error))
+        return 2
+    except Unavailable as error:
+        progress.say(str(error))
+        return 1
+    except KeyboardInterrupt:
+        progress.say("Stopped.")
+    progress.say(f"{progress}.")
+    return 0
 
 
 def stop_on_signals() -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 
 from kafka import KafkaProducer
 from kafka.errors import KafkaError, MessageSizeTooLargeError
 
+from producers._command_line import Progress, Unavailable
 from settings import settings
 
 # What the topics take (stack/topics.yaml). What a job may read is less: a longer record is its dead letter.
@@ -17,7 +20,7 @@ MAX_REQUEST_BYTES = 2 * 1024 * 1024
 MAX_UNSENT_BYTES = 32 * 1024 * 1024
 
 
-class KafkaUnavailable(Exception):
+class KafkaUnavailable(Unavailable):
     """Kafka does not answer or does not take what is sent; the message says what to do."""
 
 
@@ -98,3 +101,15 @@ class Sender:
             print(f"A record is too long for Kafka and was left out: {error}.", file=sys.stderr)
         else:
             self._failure = self._failure or error
+
+
+@contextmanager
+def sending(wait_seconds: float, progress: Progress) -> Iterator[Sender]:
+    """A Sender that is closed at the end; then `progress` says how many records it left out, if any."""
+    sender = Sender(wait_seconds)
+    try:
+        yield sender
+    finally:
+        sender.close()
+        if sender.too_long:
+            progress.say(f"{sender.too_long} records were too long for Kafka and were left out.")

@@ -35,8 +35,8 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 from requests.exceptions import InvalidSchema, InvalidURL, MissingSchema
 
-from producers._command_line import InputError, Progress, non_negative, positive, stop_on_signals, whole_number
-from producers._kafka import KafkaUnavailable, Sender
+from producers._command_line import InputError, Progress, non_negative, positive, run, whole_number
+from producers._kafka import KafkaUnavailable, Sender, sending
 from producers._wikimedia_http import in_short, pause_seconds, retry_after, user_agent
 from producers._wikimedia_streams import Event, key_of
 from settings import settings
@@ -582,22 +582,10 @@ def _rate(text: str) -> float:
 def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     progress = LiftWingProgress()
-    stop_on_signals()
-    try:
-        _run(options, progress)
-    except InputError as error:
-        progress.say(str(error))
-        return 2
-    except KafkaUnavailable as error:
-        progress.say(str(error))
-        return 1
-    except KeyboardInterrupt:
-        progress.say("Stopped.")
-    progress.say(f"{progress}.")
-    return 0
+    return run(lambda: _ask(options, progress), progress)
 
 
-def _run(options: argparse.Namespace, progress: LiftWingProgress) -> None:
+def _ask(options: argparse.Namespace, progress: LiftWingProgress) -> None:
     if not (options.enable or settings().liftwing):
         raise InputError(
             "Lift Wing is off, since it sends requests to a public service: turn it on with --enable or"
@@ -611,25 +599,24 @@ def _run(options: argparse.Namespace, progress: LiftWingProgress) -> None:
             f"--hold-seconds must be less than {wait_seconds}, that is CROWDPULSE_WIKI_SCORE_WAIT_SECONDS less the"
             f" {ANSWER_SECONDS} s that an answer may take: a score that comes later is not waited for."
         )
-    with closing(Cache(settings().state_dir / "liftwing.sqlite")) as cache:
-        sender = Sender(options.kafka_wait_seconds)
-        try:
-            service = LiftWing(url, user_agent=agent, said=progress.say, rate=options.rate)
-            asker = Asker(service, cache, hold_seconds=options.hold_seconds, wait_seconds=wait_seconds)
-            progress.asker = asker
-            with closing(kafka_records(time.time() - wait_seconds)) as records:
-                try:
-                    for event in scores(records, asker):
-                        _send(event, sender, progress)
-                        if progress.sent == options.limit:
-                            break
-                finally:
-                    # Also when stopped: answers that are here are sent.
-                    for event in asker.close():
-                        _send(event, sender, progress)
-                    sender.flush()
-        finally:
-            sender.close()
+    with (
+        closing(Cache(settings().state_dir / "liftwing.sqlite")) as cache,
+        sending(options.kafka_wait_seconds, progress) as sender,
+    ):
+        service = LiftWing(url, user_agent=agent, said=progress.say, rate=options.rate)
+        asker = Asker(service, cache, hold_seconds=options.hold_seconds, wait_seconds=wait_seconds)
+        progress.asker = asker
+        with closing(kafka_records(time.time() - wait_seconds)) as records:
+            try:
+                for event in scores(records, asker):
+                    _send(event, sender, progress)
+                    if progress.sent == options.limit:
+                        break
+            finally:
+                # Also when stopped: answers that are here are sent.
+                for event in asker.close():
+                    _send(event, sender, progress)
+                sender.flush()
 
 
 def _send(event: Event, sender: Sender, progress: Progress) -> None:

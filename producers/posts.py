@@ -23,12 +23,12 @@ from producers._command_line import (
     Progress,
     non_negative,
     positive,
+    run,
     share,
-    stop_on_signals,
     whole_number,
     write,
 )
-from producers._kafka import KafkaUnavailable, Sender
+from producers._kafka import Sender, sending
 from producers.synthetic_posts import SyntheticPost
 from settings import settings
 
@@ -187,29 +187,16 @@ def _rate(text: str) -> float:
 def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     progress = Progress("posts")
-    stop_on_signals()
-    try:
-        chosen = span(options)
-        if options.output:
-            write(generated(options, chosen), options.output, progress)
-        else:
-            sender = Sender(options.kafka_wait_seconds)
-            try:
-                send(generated(options, chosen), sender, progress)
-            finally:
-                sender.close()
-                if sender.too_long:
-                    progress.say(f"{sender.too_long} records were too long for Kafka and were left out.")
-    except InputError as error:
-        progress.say(str(error))
-        return 2
-    except KafkaUnavailable as error:
-        progress.say(str(error))
-        return 1
-    except KeyboardInterrupt:
-        progress.say("Stopped.")
-    progress.say(f"{progress}.")
-    return 0
+    return run(lambda: _produce(options, progress), progress)
+
+
+def _produce(options: argparse.Namespace, progress: Progress) -> None:
+    chosen = span(options)
+    if options.output:
+        write(generated(options, chosen), options.output, progress)
+    else:
+        with sending(options.kafka_wait_seconds, progress) as sender:
+            send(generated(options, chosen), sender, progress)
 
 
 if __name__ == "__main__":

@@ -38,14 +38,15 @@ from producers import synthetic_wikimedia
 from producers._command_line import (
     InputError,
     Progress,
+    Unavailable,
     non_negative,
     positive,
+    run,
     share,
-    stop_on_signals,
     whole_number,
     write,
 )
-from producers._kafka import KafkaUnavailable, Sender
+from producers._kafka import Sender, sending
 from producers._wikimedia_http import in_short, pause_seconds, retry_after, user_agent
 from producers._wikimedia_streams import NAMES, STREAMS, Event, as_event
 from settings import settings
@@ -56,7 +57,7 @@ PUBLIC_URL = "https://stream.wikimedia.org/v2/stream"
 SSE_BEGINNINGS = (b":", b"data", b"event", b"id", b"retry")
 
 
-class StreamUnavailable(Exception):
+class StreamUnavailable(Unavailable):
     """The event streams cannot be reached. Exit code 1."""
 
 
@@ -477,41 +478,28 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     progress = WikimediaProgress()
-    stop_on_signals()
-    try:
-        if options.file and options.synthetic:
-            raise InputError("Give either --file or --synthetic.")
-        names = [name for given in options.stream or [] for name in given.split(",")]
-        streams = list(dict.fromkeys(map(_stream, names)))
-        stored = None
-        if options.file:
-            events = paced(_limited(_recorded(options, streams, progress), options.limit), options.rate)
-        elif options.synthetic:
-            events = generated(options, streams or ["recentchange"], progress)
-        else:
-            live, stored = _live(options, streams or ["recentchange"], progress)
-            progress.live = live
-            events = _limited(live.events(), options.limit)
-        if options.output:
-            write(events, options.output, progress)
-        else:
-            sender = Sender(options.kafka_wait_seconds)
-            try:
-                send(events, sender, progress, stored=stored)
-            finally:
-                sender.close()
-                if sender.too_long:
-                    progress.say(f"{sender.too_long} records were too long for Kafka and were left out.")
-    except InputError as error:
-        progress.say(str(error))
-        return 2
-    except (KafkaUnavailable, StreamUnavailable) as error:
-        progress.say(str(error))
-        return 1
-    except KeyboardInterrupt:
-        progress.say("Stopped.")
-    progress.say(f"{progress}.")
-    return 0
+    return run(lambda: _produce(options, progress), progress)
+
+
+def _produce(options: argparse.Namespace, progress: WikimediaProgress) -> None:
+    if options.file and options.synthetic:
+        raise InputError("Give either --file or --synthetic.")
+    names = [name for given in options.stream or [] for name in given.split(",")]
+    streams = list(dict.fromkeys(map(_stream, names)))
+    stored = None
+    if options.file:
+        events = paced(_limited(_recorded(options, streams, progress), options.limit), options.rate)
+    elif options.synthetic:
+        events = generated(options, streams or ["recentchange"], progress)
+    else:
+        live, stored = _live(options, streams or ["recentchange"], progress)
+        progress.live = live
+        events = _limited(live.events(), options.limit)
+    if options.output:
+        write(events, options.output, progress)
+    else:
+        with sending(options.kafka_wait_seconds, progress) as sender:
+            send(events, sender, progress, stored=stored)
 
 
 def _recorded(options: argparse.Namespace, streams: list[str], progress: WikimediaProgress) -> Iterator[Event]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Sequence
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
+
+from tests.local_server import LocalServer, QuietHandler
 
 
-class SseServer:
+class SseServer(LocalServer):
     """Serves a list of events to whoever connects, from where their `Last-Event-ID` ended.
 
     An id is what Wikimedia's are: a JSON array with topic and offset. After the last event the connection stays open
@@ -47,10 +47,9 @@ class SseServer:
         self.refused = 0
         self.requests: list[dict[str, str]] = []
         self._lock = threading.Lock()
-        self._closing = threading.Event()
         server = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(QuietHandler):
             protocol_version = "HTTP/1.1" if chunked else "HTTP/1.0"
 
             def do_GET(self) -> None:
@@ -103,28 +102,11 @@ class SseServer:
                 framed = b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece
                 self.wfile.write(framed[: len(framed) - cut])
 
-            def log_message(self, format: str, *args: object) -> None:
-                """Keeps the tests' output quiet."""
-
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._http.daemon_threads = True
-        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        super().__init__(Handler)
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._http.server_port}/v2/stream"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._closing.set()
-        self._http.shutdown()
-        self._http.server_close()
-        self._thread.join()
+        return f"{self.address}/v2/stream"
 
 
 def _as_sse(offset: int, event: dict[str, Any]) -> bytes:

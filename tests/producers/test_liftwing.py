@@ -13,10 +13,8 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import jsonschema
 import pytest
@@ -44,6 +42,7 @@ from producers.liftwing import (
     scores,
 )
 from settings import ROOT, settings
+from tests.local_server import LocalServer, QuietHandler
 from tests.producers.conftest import records
 
 pytestmark = pytest.mark.timeout(60)
@@ -249,7 +248,7 @@ HANGING = Reply(seconds=30)
 CUT_OFF = Reply(200, b'{"model_name": "revertrisk-lang')
 
 
-class LiftWingServer:
+class LiftWingServer(LocalServer):
     """A local Lift Wing: it gives the replies in their order, then answers everything as documented."""
 
     def __init__(self, *replies: Reply) -> None:
@@ -257,10 +256,9 @@ class LiftWingServer:
         self.times: list[float] = []
         self.script = list(replies)
         self._lock = threading.Lock()
-        self._closing = threading.Event()
         server = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(QuietHandler):
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 with server._lock:
@@ -279,32 +277,16 @@ class LiftWingServer:
                 except OSError:
                     pass  # the client did not wait
 
-            def log_message(self, format: str, *args: object) -> None:
-                """Keeps the tests' output quiet."""
-
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        super().__init__(Handler)
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._http.server_port}/v1/models/revertrisk-language-agnostic:predict"
+        return f"{self.address}/v1/models/revertrisk-language-agnostic:predict"
 
     @property
     def asked(self) -> list[int]:
         """The revisions asked about, in the order of their ids."""
         return sorted(request["body"]["rev_id"] for request in self.requests)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._closing.set()
-        self._http.shutdown()
-        self._http.server_close()
-        self._thread.join()
 
 
 def service(url: str, said: list[str] | None = None, **options: float) -> LiftWing:

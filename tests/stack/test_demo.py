@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -14,6 +12,7 @@ import pytest
 from settings import settings
 from stack import demo
 from stack.errors import StackError
+from tests.local_server import LocalServer, QuietHandler
 from tests.sse_server import SseServer
 
 pytestmark = pytest.mark.timeout(30)
@@ -35,25 +34,15 @@ def at(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def answering(status: int, headers: dict[str, str]) -> Iterator[str]:
     """The address of a server that answers everything so."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         def do_GET(self) -> None:
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name, value)
             self.end_headers()
 
-        def log_message(self, format: str, *args: object) -> None:
-            """Keeps the tests' output quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/v2/stream"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with LocalServer(Handler) as server:
+        yield f"{server.address}/v2/stream"
 
 
 def refused(own_place: Path, capsys: pytest.CaptureFixture[str]) -> str:
