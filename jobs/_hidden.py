@@ -31,3 +31,11 @@ def hidden(told: Table, what: str, out_of_order_seconds: int) -> Table:
         hidings=hidings,
         waiting=sql("SELECT wiki, revision_id, event_time FROM {hidings} WHERE waits", hidings=hidings),
     )
+
+
+def hidden_comments(told: Table, out_of_order_seconds: int) -> Table:
+    """The comments that are hidden, emptied; `told` as in `hidden`."""
+    return sql(
+        "SELECT wiki, revision_id, CAST(NULL AS STRING) AS `comment` FROM {hidden}",
+        hidden=hidden(told, "hides_comment", out_of_order_seconds),
+    )

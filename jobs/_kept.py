@@ -81,6 +81,32 @@ def too_late(records: Table, job: str, window_seconds: int, out_of_order_seconds
     )
 
 
+def once_per_minute(
+    records: Table, columns: str, key: str, out_of_order_seconds: int, order: str = "event_time"
+) -> Table:
+    """The `columns` of records `with_newest` that are in time, and `minute_time`, which is their time from here on.
+
+    Of the records of one minute and `key` the first in `order` counts: a copy has the same time and so the same minute.
+    Windows of these minutes are made of `minute_time` anew: between the statements of a job the planner forgets that
+    `window_start` is one of a window, and would aggregate without end. Tests of the jobs' plans say so.
+    """
+    return sql(
+        f"""
+        SELECT {columns}, window_time AS minute_time
+        FROM (
+            SELECT
+                *,
+                ROW_NUMBER() OVER (PARTITION BY window_start, window_end, {key} ORDER BY {order}) AS copy_number
+            FROM TABLE(TUMBLE(TABLE {{in_time}}, DESCRIPTOR(event_time), INTERVAL '1' MINUTE))
+        )
+        WHERE copy_number = 1
+        """,
+        in_time=sql(
+            f"SELECT event_time, {columns} FROM {{records}} WHERE {on_time(60, out_of_order_seconds)}", records=records
+        ),
+    )
+
+
 def on_time(window_seconds: int, out_of_order_seconds: int) -> str:
     """SQL: the tumbling window of this many seconds (a divisor of an hour) that holds `event_time` is still open.
 

@@ -13,7 +13,7 @@ from importlib import resources
 
 from pyflink.table import Table
 
-from jobs._kept import RECORD, on_time, too_late, unusable, with_newest
+from jobs._kept import RECORD, once_per_minute, too_late, unusable, with_newest
 from jobs._tables import insert, sql, table_environment
 from settings import settings
 
@@ -60,26 +60,8 @@ def timed_posts(records: Table) -> Table:
 
 
 def posts_by_minute(posts: Table, out_of_order_seconds: int) -> Table:
-    """Posts that are in time, each once a minute, in its latest version; from here on `minute_time` is their time."""
-    posts = sql(
-        f"SELECT event_time, {COUNTED} FROM {{posts}} WHERE {on_time(60, out_of_order_seconds)}",
-        posts=posts,
-    )
-    return sql(
-        f"""
-        SELECT {COUNTED}, window_time AS minute_time
-        FROM (
-            SELECT
-                *,
-                ROW_NUMBER() OVER (
-                    PARTITION BY window_start, window_end, post_id ORDER BY event_time DESC
-                ) AS version_number
-            FROM TABLE(TUMBLE(TABLE {{posts}}, DESCRIPTOR(event_time), INTERVAL '1' MINUTE))
-        )
-        WHERE version_number = 1
-        """,
-        posts=posts,
-    )
+    """Posts that are in time, each once a minute, in its latest version."""
+    return once_per_minute(posts, COUNTED, "post_id", out_of_order_seconds, order="event_time DESC")
 
 
 def social_metrics(posts: Table) -> Table:

@@ -15,8 +15,8 @@ from __future__ import annotations
 from pyflink.table import Table
 from pyflink.table.expressions import col
 
-from jobs._hidden import hidden
-from jobs._kept import RECORD, on_time, too_late, unusable, with_newest
+from jobs._hidden import hidden, hidden_comments
+from jobs._kept import RECORD, once_per_minute, too_late, unusable, with_newest
 from jobs._tables import insert, sql, table_environment
 from jobs._wikis import IP_ADDRESS, country_of, is_of, language_of, user_kind_of
 from settings import settings
@@ -107,41 +107,17 @@ def timed_events(changes: Table, hidings: Table) -> Table:
     return with_newest(told).where(col("is_chosen"))
 
 
-def once_per_minute(events: Table, out_of_order_seconds: int) -> Table:
-    """Changes that are in time in windows of a minute, each once: a copy has the same time and so the same window."""
-    return sql(
-        """
-        SELECT *
-        FROM (
-            SELECT
-                *,
-                ROW_NUMBER() OVER (
-                    PARTITION BY window_start, window_end, wiki, revision_id, event_id ORDER BY event_time
-                ) AS copy_number
-            FROM TABLE(TUMBLE(TABLE {events}, DESCRIPTOR(event_time), INTERVAL '1' MINUTE))
-        )
-        WHERE copy_number = 1
-        """,
-        events=sql(
-            f"""
-            SELECT
-                event_time, wiki, domain, `type`, is_edit, is_bot, user_name, title, bytes_changed, revision_id,
-                event_id
-            FROM {{events}}
-            WHERE hides_user IS NULL AND {on_time(60, out_of_order_seconds)}
-            """,
-            events=events,
-        ),
-    )
+def changes_by_minute(events: Table, out_of_order_seconds: int) -> Table:
+    """Changes that are in time, each once a minute."""
+    columns = """
+        wiki, domain, `type`, is_edit, is_bot, user_name, title, bytes_changed, revision_id, event_id
+    """
+    changes = events.where(col("hides_user").is_null)
+    return once_per_minute(changes, columns, "wiki, revision_id, event_id", out_of_order_seconds)
 
 
 def wiki_activity(events: Table) -> Table:
     """Counts per wiki, minute and bots or people, of events once per minute."""
-    # The minutes are told anew by their time: between the statements of a job the planner forgets that `window_start`
-    # is one of a window, and would aggregate without end. The test of the plan says so.
-    minutes = sql("SELECT *, window_time AS minute_time FROM {events}", events=events).drop_columns(
-        col("window_start"), col("window_end"), col("window_time")
-    )
     return sql(
         f"""
         SELECT *, {language_of("domain")} AS `language`, {country_of("domain")} AS country
@@ -163,11 +139,11 @@ def wiki_activity(events: Table) -> Table:
                 COALESCE(-SUM(bytes_changed) FILTER (WHERE is_edit AND bytes_changed < 0), 0) AS bytes_removed,
                 COUNT(DISTINCT user_name) FILTER (WHERE is_edit) AS users,
                 COUNT(DISTINCT title) FILTER (WHERE is_edit) AS pages
-            FROM TABLE(TUMBLE(TABLE {{minutes}}, DESCRIPTOR(minute_time), INTERVAL '1' MINUTE))
+            FROM TABLE(TUMBLE(TABLE {{events}}, DESCRIPTOR(minute_time), INTERVAL '1' MINUTE))
             GROUP BY window_start, window_end, wiki, is_bot
         )
         """,
-        minutes=minutes,
+        events=events,
     ).drop_columns(col("domain"))
 
 
@@ -179,7 +155,7 @@ def wiki_bots(events: Table) -> Table:
         FROM TABLE(TUMBLE(TABLE {minutes}, DESCRIPTOR(minute_time), INTERVAL '10' MINUTE))
         """,
         minutes=sql(
-            "SELECT window_time AS minute_time, wiki, title, user_name, is_bot FROM {events} WHERE is_edit",
+            "SELECT minute_time, wiki, title, user_name, is_bot FROM {events} WHERE is_edit",
             events=events,
         ),
     )
@@ -228,20 +204,12 @@ def hidden_users(events: Table, out_of_order_seconds: int) -> Table:
     )
 
 
-def hidden_comments(events: Table, out_of_order_seconds: int) -> Table:
-    """The comment, emptied."""
-    return sql(
-        "SELECT wiki, revision_id, CAST(NULL AS STRING) AS `comment` FROM {hidden}",
-        hidden=hidden(events, "hides_comment", out_of_order_seconds),
-    )
-
-
 def outputs(records: Table, hidings: Table, languages: str = "") -> dict[str, Table]:
     """What the job writes: for each sink its rows."""
     out_of_order_seconds = settings().wiki_out_of_order_seconds
     changes = usable_changes(records, languages)
     timed = timed_events(changes, hidings)
-    events = once_per_minute(timed, out_of_order_seconds)
+    events = changes_by_minute(timed, out_of_order_seconds)
     return {
         "wiki_edits": wiki_edits(changes),
         "wiki_activity": wiki_activity(events),

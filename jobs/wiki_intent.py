@@ -19,7 +19,7 @@ from functools import reduce
 from pyflink.table import Table
 from pyflink.table.expressions import col
 
-from jobs._hidden import hidden
+from jobs._hidden import hidden, hidden_comments
 from jobs._kept import RECORD, on_time, too_late, unusable, with_newest
 from jobs._tables import insert, sql, table_environment
 from jobs._wikis import country_of, is_of, language_of, user_kind_of
@@ -317,14 +317,6 @@ def hidden_users(parts: Table, wait_seconds: int) -> Table:
         FROM {hidden}
         """,
         hidden=hidden(parts, "hides_user", wait_seconds),
-    )
-
-
-def hidden_comments(parts: Table, wait_seconds: int) -> Table:
-    """The comment, emptied."""
-    return sql(
-        "SELECT wiki, revision_id, CAST(NULL AS STRING) AS `comment` FROM {hidden}",
-        hidden=hidden(parts, "hides_comment", wait_seconds),
     )
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from pyflink.table import Table
 
-from jobs._kept import RECORD, on_time, too_late, unusable, with_newest
+from jobs._kept import RECORD, once_per_minute, too_late, unusable, with_newest
 from jobs._tables import insert, sql, table_environment
 from settings import settings
 
@@ -61,30 +61,13 @@ def timed_revisions(records: Table) -> Table:
     )
 
 
-def once_per_minute(revisions: Table, out_of_order_seconds: int) -> Table:
-    """Revisions that are in time, each once; from here on `minute_time` is their time."""
-    counted = """
+def revisions_by_minute(revisions: Table, out_of_order_seconds: int) -> Table:
+    """Revisions that are in time, each once a minute."""
+    columns = """
         wiki, revision_id, page_id, title, url, user_name, user_kind, is_bot, bytes_changed, intent, `comment`,
         damaging, wikimedia_model, wikimedia_score, fallback_score
     """
-    return sql(
-        f"""
-        SELECT {counted}, window_time AS minute_time
-        FROM (
-            SELECT
-                *,
-                ROW_NUMBER() OVER (
-                    PARTITION BY window_start, window_end, wiki, revision_id ORDER BY event_time
-                ) AS copy_number
-            FROM TABLE(TUMBLE(TABLE {{revisions}}, DESCRIPTOR(event_time), INTERVAL '1' MINUTE))
-        )
-        WHERE copy_number = 1
-        """,
-        revisions=sql(
-            f"SELECT event_time, {counted} FROM {{revisions}} WHERE {on_time(60, out_of_order_seconds)}",
-            revisions=revisions,
-        ),
-    )
+    return once_per_minute(revisions, columns, "wiki, revision_id", out_of_order_seconds)
 
 
 def acts(revisions: Table) -> Table:
@@ -234,7 +217,7 @@ def outputs(records: Table) -> dict[str, Table]:
     """What the job writes: for each sink its rows."""
     wait_seconds = settings().wiki_score_wait_seconds
     timed = timed_revisions(records)
-    revisions = once_per_minute(timed, wait_seconds)
+    revisions = revisions_by_minute(timed, wait_seconds)
     return {
         "wiki_users": wiki_users(users_by_hour(revisions)),
         "wiki_disagreement": wiki_disagreement(revisions),

@@ -11,11 +11,11 @@ import pytest
 from pyflink.table import Table
 from pyflink.table.expressions import col
 
+from jobs._hidden import hidden_comments
 from jobs._kept import too_late, unusable
 from jobs.wiki_edits import (
-    hidden_comments,
+    changes_by_minute,
     hidden_users,
-    once_per_minute,
     outputs,
     timed_events,
     usable_changes,
@@ -59,7 +59,7 @@ def timed(given: Given) -> Of:
 
 @pytest.fixture
 def minutes(timed: Of) -> Of:
-    return lambda changes: once_per_minute(timed(changes), out_of_order_seconds=10)
+    return lambda changes: changes_by_minute(timed(changes), out_of_order_seconds=10)
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_what_is_hidden_leaves_its_document_after_all_edits_up_to_then(given: Gi
     assert {row["revision_id"] for row in users} == {1, 4}
     assert users[0] | {"user_name": None, "user_kind": "hidden", "is_anonymous": None} == users[0]
     assert [row["revision_id"] for row in rows(hidden_comments(timed, 10))] == [1, 2]
-    assert len(rows(once_per_minute(timed, 10))) == 2
+    assert len(rows(changes_by_minute(timed, 10))) == 2
     assert rows(too_late(timed.where(col("hides_user").is_null), "wiki_edits", 60, 10)) == []
 
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from pyflink.table import Table
 
+from jobs._hidden import hidden_comments
 from jobs._kept import too_late, unusable
 from jobs.wiki_intent import (
     all_told,
-    hidden_comments,
     hidden_users,
     judged,
     merged,

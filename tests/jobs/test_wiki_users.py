@@ -13,8 +13,8 @@ from pyflink.table import Table
 from jobs._kept import too_late, unusable
 from jobs.wiki_users import (
     acts,
-    once_per_minute,
     outputs,
+    revisions_by_minute,
     timed_revisions,
     users_by_hour,
     wiki_disagreement,
@@ -42,7 +42,7 @@ def revision(seconds: float = 0, user: str | None = "Ada", **fields: Any) -> Row
 @pytest.fixture
 def minutes(given: Given) -> Of:
     """`minutes(revision, …)`: these revisions, each once a minute."""
-    return lambda *revisions: once_per_minute(timed_revisions(given("judged_revisions", *revisions)), 120)
+    return lambda *revisions: revisions_by_minute(timed_revisions(given("judged_revisions", *revisions)), 120)
 
 
 # The comment of a revision by Ada; is it a revert, and of whose edit?
@@ -145,7 +145,7 @@ def test_what_is_late_or_unusable_is_kept(given: Given, rows: Rows) -> None:
     timed = timed_revisions(records)
 
     assert [row["event_time"] for row in rows(too_late(timed, "wiki_users", 60, 120))] == [at(59)]
-    assert len(rows(once_per_minute(timed, 120))) == 3
+    assert len(rows(revisions_by_minute(timed, 120))) == 3
     assert [row["reason"] for row in rows(unusable(records, "wiki_users"))] == ["not_json", "future_event_time"]
 
 
