@@ -45,6 +45,15 @@ class Settings(BaseSettings):
     elasticsearch_api_key: SecretStr = Field(SecretStr(""), description="API key, instead of user and password.")
     elasticsearch_ssl_ca: str = Field("", description="PEM file of the certificate authority of Elasticsearch.")
 
+    flink_url: str = Field("", description="Address of Flink's REST interface; empty: the local stack.")
+    kibana_url: str = Field(
+        "http://127.0.0.1:5601", description="Where `python -m kibana.load` finds Kibana; KIBANA_URL does the same."
+    )
+    kibana_space: str = Field("", pattern=r"^[a-z0-9_-]*$", description="Kibana's space; empty: the default one.")
+    kibana_username: str = Field("", description="Kibana user; empty: Elasticsearch's settings above.")
+    kibana_password: SecretStr = Field(SecretStr(""), description="Password of that user.")
+    kibana_api_key: SecretStr = Field(SecretStr(""), description="API key, instead of user and password.")
+
     startup_mode: Literal["earliest-offset", "latest-offset", "group-offsets"] = Field(
         "earliest-offset", description="Where a job without a checkpoint begins to read its topics."
     )
@@ -122,6 +131,7 @@ class Settings(BaseSettings):
             local = {
                 "kafka_bootstrap_servers": f"127.0.0.1:{int(base) + 92}",
                 "elasticsearch_hosts": f"http://127.0.0.1:{int(base) + 200}",
+                "flink_url": f"http://127.0.0.1:{int(base) + 81}",
             }
             values |= {name: values.get(name) or address for name, address in local.items()}
         return values
@@ -135,7 +145,8 @@ def example() -> str:
     """The text of `.env.example`: each setting with what it means and its default. Written by `python settings.py`."""
     lines = ["# Settings of Crowdpulse: for .env or the environment. What is commented out is the default."]
     for name, field in Settings.model_fields.items():
-        default = "" if name in {"state_dir", "elasticsearch_password", "elasticsearch_api_key"} else field.default
+        secret = isinstance(field.default, SecretStr)
+        default = "" if secret or name == "state_dir" else field.default
         lines += ["", f"# {field.description}", f"#CROWDPULSE_{name.upper()}={default}"]
     return "\n".join(lines) + "\n"
 
