@@ -1,0 +1,1 @@
+"""Index templates, dashboards, and their way into Kibana."""
