@@ -5,8 +5,8 @@
 
 Every index has a data view of its name, which is also its id: the compiled dashboards refer to it by that. Data views
 and dashboards go in one import, so that nothing is changed when one of them conflicts or lacks something, and so that
-Kibana itself can give them other ids where these are taken, in another of its spaces. A second import overwrites the same
-objects; what someone changed in them by hand is lost, other objects stay as they are.
+Kibana itself can give them other ids where these are taken, in another of its spaces. A second import overwrites the
+same objects; what someone changed in them by hand is lost, other objects stay as they are.
 
 The two contracts: the `_import` of the saved objects API (every object is in `successResults` or in `errors`), and
 `/api/status`. Kibana checks no reference from dashboard to dashboard, so this does, before it sends anything.
@@ -45,13 +45,13 @@ class LoadError(Exception):
         super().__init__("\n".join(problems))
 
 
-def data_views(templates: Path = TEMPLATES) -> list[SavedObject]:
+def data_views() -> list[SavedObject]:
     """One data view per index template, as Kibana exports it; its time field is the one that the template names.
 
     Its id is the index without the prefix, its title the index with it.
     """
     views = []
-    for file in sorted(templates.glob("*.json")):
+    for file in sorted(TEMPLATES.glob("*.json")):
         time_field = json.loads(file.read_text(encoding="utf-8"))["_meta"]["time_field"]
         index = settings().prefix + file.stem
         views.append(
@@ -73,7 +73,7 @@ def data_views(templates: Path = TEMPLATES) -> list[SavedObject]:
     return views
 
 
-def dashboards(folder: Path = DASHBOARDS) -> list[SavedObject]:
+def dashboards(folder: Path) -> list[SavedObject]:
     """The objects of every .ndjson of `folder`; those that stand in two files, as in the compiler's summary, once.
 
     Raises LoadError when there are none, for a line that is no saved object, and for two objects under one id.
@@ -351,7 +351,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     console = Console(soft_wrap=True)
     try:
-        load(from_settings(options.ca), [*data_views(), *dashboards()], options.wait, console)
+        load(from_settings(options.ca), [*data_views(), *dashboards(DASHBOARDS)], options.wait, console)
     except LoadError as error:
         print(error, file=sys.stderr)
         return 1
