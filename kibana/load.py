@@ -161,7 +161,7 @@ class Kibana:
 
     def _not_ready(self) -> str:
         try:
-            answer = self._ask("GET", "/api/status", seconds=ANSWER_SECONDS)
+            answer = self._ask("GET", f"{self.url}/api/status", seconds=ANSWER_SECONDS)
         except requests.exceptions.SSLError as error:
             raise LoadError(
                 f"The certificate of {self.url} is not trusted: give the PEM file of its authority by --ca ({error})."
@@ -182,7 +182,7 @@ class Kibana:
         """Raises LoadError when there is no such space: Kibana would write into it all the same, where nobody looks."""
         if not self.space:
             return
-        answer = self._ask("GET", f"/api/spaces/space/{self.space}", seconds=ANSWER_SECONDS)
+        answer = self._ask("GET", f"{self.url}/api/spaces/space/{self.space}", seconds=ANSWER_SECONDS)
         if answer.status_code == requests.codes.not_found:
             raise LoadError(
                 f"Kibana has no space {self.space}: make it under Stack Management, or change CROWDPULSE_KIBANA_SPACE."
@@ -197,7 +197,7 @@ class Kibana:
         lines = "".join(json.dumps(saved, ensure_ascii=False) + "\n" for saved in objects)
         answer = self._ask(
             "POST",
-            f"{self._in_space}/api/saved_objects/_import?overwrite={str(overwrite).lower()}",
+            f"{self.in_space}/api/saved_objects/_import?overwrite={str(overwrite).lower()}",
             seconds=IMPORT_SECONDS,
             files={"file": ("crowdpulse.ndjson", lines.encode(), "application/ndjson")},
         )
@@ -222,11 +222,12 @@ class Kibana:
         return {done["id"]: done["destinationId"] for done in imported.values() if done.get("destinationId")}
 
     @property
-    def _in_space(self) -> str:
-        return f"/s/{self.space}" if self.space else ""
+    def in_space(self) -> str:
+        """The address of its space."""
+        return f"{self.url}/s/{self.space}" if self.space else self.url
 
-    def _ask(self, method: str, path: str, *, seconds: float, files: Any = None) -> requests.Response:
-        return self._session.request(method, self.url + path, files=files, timeout=seconds, allow_redirects=False)
+    def _ask(self, method: str, address: str, *, seconds: float, files: Any = None) -> requests.Response:
+        return self._session.request(method, address, files=files, timeout=seconds, allow_redirects=False)
 
     def _check(self, answer: requests.Response) -> None:
         """Raises LoadError for an answer that is not 200, with what to do about it."""
@@ -329,9 +330,9 @@ def load(kibana: Kibana, objects: list[SavedObject], wait_seconds: float, consol
     console.print(f"Kibana at {kibana.url} is ready: importing {len(objects)} objects.", highlight=False)
     others = kibana.import_objects(objects)
     for saved in objects:
-        renamed = f", here as {others[saved['id']]}" if saved["id"] in others else ""
-        console.print(f"  {_name(saved).removeprefix('The ')}{renamed}", highlight=False)
-    console.print(f"Open {kibana.url}{kibana._in_space}/app/dashboards", highlight=False)
+        if saved["type"] == "dashboard":
+            address = f"{kibana.in_space}/app/dashboards#/view/{others.get(saved['id'], saved['id'])}"
+            console.print(f"  {saved['attributes']['title']}: {address}", highlight=False)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -293,7 +293,8 @@ def test_a_second_space_gets_other_ids_that_hold_together_and_stay(
         before = without_version(dict(second))
         assert run(server) == 0
         assert without_version(second) == before
-        assert f"dashboard Social overview (overview), here as {ids['overview']}" in capsys.readouterr().out
+        address = f"{server.address}/s/social/app/dashboards#/view/{ids['overview']}"
+        assert f"Social overview: {address}\n" in capsys.readouterr().out
 
 
 def test_a_space_that_is_not_there_is_not_written_to(
