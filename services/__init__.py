@@ -1,0 +1,1 @@
+"""Services: long-running programs beside the Flink jobs."""

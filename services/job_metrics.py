@@ -1,0 +1,525 @@
+"""Samples of how the Flink jobs and the indices do -> Elasticsearch: indices `job_metrics` and `index_metrics`.
+
+    python -m services.job_metrics               one sample every ten seconds, until it is stopped
+    python -m services.job_metrics --every 60    one a minute
+    python -m services.job_metrics --once        one sample, then end; what is counted between two samples is null
+
+Grain: one document per job and sample, and one per index and sample; connectors/job_metrics.sql and
+connectors/index_metrics.sql have the columns. Jobs that have ended are not sampled; nor are jobs whose name, less the
+prefix of the settings, still has a dot: they are another prefix's, or a query of the SQL client. Indices are those that
+have a template in kibana/index_templates; `_meta.time_field` of the template is the field whose maximum is `newest`.
+
+While Flink or Elasticsearch is away it says so once, and tries again after a pause that grows to 30 s. What passes
+meanwhile is in the next sample that is written.
+
+Flink renews what its REST interface tells as often as `metrics.fetcher.update-interval` says (by default every 10 s):
+let that be well below the interval of the samples, or a sample tells of up to so many seconds before.
+Exit codes: 0 stopped or done, 1 `--once` found Flink or Elasticsearch away, 2 wrong input.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import requests
+from elasticsearch import ApiError, Elasticsearch, TransportError
+from elasticsearch.helpers import BulkIndexError, bulk
+
+from producers._command_line import positive, stop_on_signals
+from settings import ROOT, settings
+
+TEMPLATES = ROOT / "kibana/index_templates"
+ENDED = {"FINISHED", "CANCELED", "FAILED"}
+JOB_METRICS = (
+    "uptime", "numRestarts", "numberOfFailedCheckpoints",
+    "lastCheckpointDuration", "lastCheckpointFullSize", "lastCheckpointCompletedTimestamp",
+)  # fmt: skip
+LONGEST_PAUSE_SECONDS = 30.0
+TIMEOUT_SECONDS = 10
+# How long Flink gets to ask its workers for their newest metrics, which it does after it was asked for some.
+RENEWAL_SECONDS = 1.0
+
+Answer = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a source of a job has read since its tasks started, and where it is; None where Flink does not know.
+
+    `lag_seconds`: wall clock less watermark, of its furthest subtask, since one without records stands still.
+    """
+
+    records: int | None
+    bytes: int | None
+    pending: int | None
+    lag_seconds: float | None
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job at the time of a sample, its counters since its tasks started.
+
+    `sent` is records and bytes to all sinks; `spent` is, by vertex, how many milliseconds its subtasks were busy,
+    backpressured and idle. `gauges` are the job's own metrics that Flink knows, by Flink's names.
+    """
+
+    name: str
+    job_id: str
+    state: str
+    sampled_at: datetime
+    sources: Mapping[str, Source]
+    sent: tuple[int | None, int | None]
+    spent: Mapping[str, tuple[float, float, float]]
+    gauges: Mapping[str, float]
+
+    @property
+    def records_in(self) -> int | None:
+        return _sum([source.records for source in self.sources.values()])
+
+    @property
+    def bytes_in(self) -> int | None:
+        return _sum([source.bytes for source in self.sources.values()])
+
+
+@dataclass(frozen=True)
+class Operators:
+    """The operators of a vertex that read or write outside of Flink, as its metrics call them."""
+
+    source: str | None
+    writers: tuple[str, ...]
+
+    @property
+    def metrics(self) -> list[str]:
+        """The metrics to ask for."""
+        wanted = [f"{self.source}.pendingRecords", f"{self.source}.watermarkLag"] if self.source else []
+        return wanted + [f"{writer}.{name}" for writer in self.writers for name in ("numRecordsSend", "numBytesSend")]
+
+
+def operators(metrics: Iterable[str]) -> Operators:
+    """The operators of a vertex, from the names of all its metrics."""
+    source, writers = None, []
+    for metric in sorted(metrics):
+        operator, _, name = metric.rpartition(".")
+        if name == "numRecordsIn" and operator.startswith("Source__"):
+            source = operator
+        elif name == "numRecordsSend":
+            writers.append(operator)
+    return Operators(source, tuple(writers))
+
+
+def to_ask_about(details: Answer) -> list[str]:
+    """The vertices of a job whose own totals do not tell what they write, or how far they have read.
+
+    They are the sources, and those that write to a sink and to other vertices too; that of a vertex at the end of
+    the plan is what it has written.
+    """
+    inner = _inner(details)
+    return [
+        vertex["id"]
+        for vertex in details["vertices"]
+        if _is_source(vertex) or (vertex["id"] in inner and ": Writer" in vertex["name"])
+    ]
+
+
+def job_of(
+    name: str,
+    details: Answer,
+    job_metrics: list[Answer],
+    asked: Mapping[str, tuple[Operators, list[Answer]]],
+    sampled_at: datetime,
+) -> Job:
+    """A job from Flink's answers.
+
+    `details` is that of /jobs/ID; `job_metrics` that of /jobs/ID/metrics; `asked` has, for each vertex of
+    `to_ask_about`, its operators and the answer of /jobs/ID/vertices/VERTEX/subtasks/metrics?agg=sum,min.
+    """
+    sources: dict[str, Source] = {}
+    records: list[int | None] = []
+    sizes: list[int | None] = []
+    spent = {}
+    inner = _inner(details)
+    for vertex in details["vertices"]:
+        totals, which = vertex["metrics"], vertex["id"]
+        if which in asked:
+            found, answer = asked[which]
+            sums = {metric["id"]: _number(metric.get("sum")) for metric in answer}
+            least = {metric["id"]: _number(metric.get("min")) for metric in answer}
+            for writer in found.writers:
+                records.append(_whole(sums.get(f"{writer}.numRecordsSend")))
+                sizes.append(_whole(sums.get(f"{writer}.numBytesSend")))
+            if not found.metrics:  # its tasks have not started yet
+                records.append(None)
+                sizes.append(None)
+            if _is_source(vertex):
+                lag = least.get(f"{found.source}.watermarkLag")
+                sources[which] = Source(
+                    _total(totals, "read-records"),
+                    _total(totals, "read-bytes"),
+                    _whole(sums.get(f"{found.source}.pendingRecords")),
+                    None if lag is None else lag / 1000,
+                )
+        elif which not in inner:
+            records.append(_total(totals, "write-records"))
+            sizes.append(_total(totals, "write-bytes"))
+        times = [_number(totals.get(f"accumulated-{kind}-time")) for kind in ("busy", "backpressured", "idle")]
+        if None not in times:
+            spent[which] = (times[0] or 0.0, times[1] or 0.0, times[2] or 0.0)
+    gauges = {metric["id"]: _number(metric.get("value")) for metric in job_metrics}
+    return Job(
+        name=name,
+        job_id=details["jid"],
+        state=details["state"],
+        sampled_at=sampled_at,
+        sources=sources,
+        sent=(_sum(records), _sum(sizes)),
+        spent=spent,
+        gauges={key: value for key, value in gauges.items() if value is not None and value >= 0},  # -1 is Flink's none
+    )
+
+
+def job_document(now: Job, before: Job | None) -> Answer:
+    """The document of a job; `before` is the same job at the sample before, None where there is none.
+
+    `event_time_lag_seconds` is that of the source furthest behind among those that have records waiting or have read
+    some since; the watermark of a source without records stands still and holds nothing back.
+    """
+    restarts = now.gauges.get("numRestarts")
+    if before and (restarts is None or restarts != before.gauges.get("numRestarts")):
+        before = None
+    seconds = (now.sampled_at - before.sampled_at).total_seconds() if before else 0.0
+    records_in = _since(now.records_in, before.records_in if before else None)
+    records_out = _since(now.sent[0], before.sent[0] if before else None)
+    read_before = {which: source.records for which, source in before.sources.items()} if before else {}
+    lags = [
+        source.lag_seconds
+        for which, source in now.sources.items()
+        if source.lag_seconds is not None and (source.pending or _since(source.records, read_before.get(which)))
+    ]
+    busy, backpressured = _ratios(now, before)
+    completed_at = now.gauges.get("lastCheckpointCompletedTimestamp")
+    return {
+        "job": now.name,
+        "job_id": now.job_id,
+        "sampled_at": _iso(now.sampled_at),
+        "state": now.state,
+        "uptime_seconds": _seconds(now.gauges.get("uptime")),
+        "restarts": _whole(restarts),
+        "records_in": records_in,
+        "records_out": records_out,
+        "bytes_in": _since(now.bytes_in, before.bytes_in if before else None),
+        "bytes_out": _since(now.sent[1], before.sent[1] if before else None),
+        "records_in_per_second": _rate(records_in, seconds),
+        "records_out_per_second": _rate(records_out, seconds),
+        "event_time_lag_seconds": max(lags, default=None),
+        "pending_records": _sum([source.pending for source in now.sources.values() if source.pending is not None]),
+        "last_checkpoint_seconds": _seconds(now.gauges.get("lastCheckpointDuration")),
+        "last_checkpoint_age_seconds": (
+            None if completed_at is None else round(now.sampled_at.timestamp() - completed_at / 1000, 3)
+        ),
+        "checkpoint_bytes": _whole(now.gauges.get("lastCheckpointFullSize")),
+        "failed_checkpoints": _whole(now.gauges.get("numberOfFailedCheckpoints")),
+        "busy_ratio": busy,
+        "backpressured_ratio": backpressured,
+    }
+
+
+@dataclass(frozen=True)
+class Index:
+    """An index at the time of a sample. `newest`: the highest value of its time field, in Unix milliseconds."""
+
+    name: str
+    sampled_at: datetime
+    documents: int
+    bytes: int
+    newest: float | None
+
+
+def index_document(now: Index, before: Index | None) -> Answer:
+    """The document of an index; `before` is the same index at the sample before, None where there is none."""
+    newest = None if now.newest is None else datetime.fromtimestamp(now.newest / 1000, UTC)
+    return {
+        "index": now.name,
+        "sampled_at": _iso(now.sampled_at),
+        "documents": now.documents,
+        "added": _since(now.documents, before.documents if before else None),
+        "bytes": now.bytes,
+        "newest": newest and _iso(newest),
+        "newest_age_seconds": newest and round((now.sampled_at - newest).total_seconds(), 3),
+    }
+
+
+class FlinkAway(Exception):
+    """Flink's REST interface does not answer as it should; the message says how."""
+
+
+class Flink:
+    """The REST interface at an address.
+
+    A sample takes 2 requests, 2 for each job, and 1 for each vertex that `to_ask_about` names (and another one, once,
+    for the names of its metrics): 40 for the seven jobs of the demo, of 2 to 4 ms each.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+        self._session = requests.Session()
+        self._operators: dict[tuple[str, str], Operators] = {}
+
+    def jobs(self, prefix: str) -> list[Job]:
+        """The jobs of this prefix that have not ended. Raises FlinkAway."""
+        try:
+            self._get("/jobmanager/metrics")
+            time.sleep(RENEWAL_SECONDS)
+            sampled_at = datetime.now(UTC)
+            names = {
+                job["jid"]: job["name"].removeprefix(prefix)
+                for job in self._get("/jobs/overview")["jobs"]
+                if job["name"].startswith(prefix) and job["state"] not in ENDED
+            }
+            found = [self._job(job_id, name, sampled_at) for job_id, name in names.items() if "." not in name]
+        except requests.RequestException as error:
+            raise FlinkAway(f"does not answer ({type(error).__name__})") from error
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise FlinkAway(f"gives an answer that is not Flink's ({error!r})") from error
+        self._operators = {key: value for key, value in self._operators.items() if key[0] in names}
+        return [job for job in found if job]
+
+    def _job(self, job_id: str, name: str, sampled_at: datetime) -> Job | None:
+        """None when Flink no longer knows the job."""
+        try:
+            details = self._get(f"/jobs/{job_id}")
+            metrics = self._get(f"/jobs/{job_id}/metrics", get=",".join(JOB_METRICS))
+            asked = {which: self._vertex(job_id, which) for which in to_ask_about(details)}
+        except requests.HTTPError as error:
+            if error.response.status_code == 404:
+                return None
+            raise
+        return job_of(name, details, metrics, asked, sampled_at)
+
+    def _vertex(self, job_id: str, which: str) -> tuple[Operators, list[Answer]]:
+        path, key = f"/jobs/{job_id}/vertices/{which}/subtasks/metrics", (job_id, which)
+        found = self._operators.get(key)
+        if found is None:
+            found = operators(metric["id"] for metric in self._get(path))
+            if not found.metrics:
+                return found, []
+            self._operators[key] = found
+        return found, self._get(path, agg="sum,min", get=",".join(found.metrics))
+
+    def _get(self, path: str, **parameters: str) -> Any:
+        answer = self._session.get(self.url + path, params=parameters, timeout=TIMEOUT_SECONDS)
+        answer.raise_for_status()
+        return answer.json()
+
+
+def time_fields() -> dict[str, str | None]:
+    """The time field of each index that has a template."""
+    return {
+        file.stem: json.loads(file.read_text(encoding="utf-8")).get("_meta", {}).get("time_field")
+        for file in sorted(TEMPLATES.glob("[a-z]*.json"))
+    }
+
+
+def indices(client: Elasticsearch, prefix: str, fields: Mapping[str, str | None]) -> list[Index]:
+    """The indices, of those in `fields`, that there are; in two requests. Raises ApiError and TransportError."""
+    sampled_at = datetime.now(UTC)
+    searches: list[Answer] = []
+    for name, field in fields.items():
+        newest = {"aggs": {"newest": {"max": {"field": field}}}} if field else {}
+        searches += [
+            {"index": prefix + name, "ignore_unavailable": True},
+            {"size": 0, "track_total_hits": True, **newest},
+        ]
+    answers = dict(zip(fields, client.msearch(searches=searches)["responses"], strict=True))
+    there = {name: answer for name, answer in answers.items() if answer.get("_shards", {}).get("successful")}
+    if not there:
+        return []
+    sizes = client.indices.stats(index=[prefix + name for name in there], metric="store")["indices"]
+    return [
+        Index(
+            name=name,
+            sampled_at=sampled_at,
+            documents=answer["hits"]["total"]["value"],
+            bytes=sizes[prefix + name]["primaries"]["store"]["size_in_bytes"],
+            newest=answer.get("aggregations", {}).get("newest", {}).get("value"),
+        )
+        for name, answer in there.items()
+        if prefix + name in sizes
+    ]
+
+
+class Sampler:
+    """Takes samples and writes them; says when Flink or Elasticsearch goes away and when it is back."""
+
+    def __init__(self, flink: Flink, client: Elasticsearch) -> None:
+        self._flink = flink
+        self._client = client
+        self._fields = time_fields()
+        self._jobs: dict[str, Job] = {}
+        self._indices: dict[str, Index] = {}
+        self._away: set[str] = set()
+
+    def sample(self) -> bool:
+        """Write one sample; whether all of it could be taken and written."""
+        jobs: list[Job] = []
+        prefix = settings().prefix
+        flink, elasticsearch = f"Flink at {self._flink.url}", f"Elasticsearch at {settings().elasticsearch_hosts}"
+        try:
+            jobs = self._flink.jobs(prefix)
+            self._is_back(flink)
+        except FlinkAway as problem:
+            self._is_away(flink, str(problem))
+        try:
+            found = indices(self._client, prefix, self._fields)
+            actions = [
+                _action(prefix, "job_metrics", job.job_id, job_document(job, self._jobs.get(job.job_id)))
+                for job in jobs
+            ] + [
+                _action(prefix, "index_metrics", index.name, index_document(index, self._indices.get(index.name)))
+                for index in found
+            ]
+            bulk(self._client, actions)
+        except BulkIndexError as error:
+            self._is_away(elasticsearch, f"refuses documents, the first with {json.dumps(error.errors[0])[:600]}")
+            return False
+        except (ApiError, TransportError) as error:
+            self._is_away(elasticsearch, f"does not do its part ({type(error).__name__}: {str(error)[:300]})")
+            return False
+        self._is_back(elasticsearch)
+        # Only now: what passes while nothing can be written counts in the next sample that can.
+        if flink not in self._away:
+            self._jobs = {job.job_id: job for job in jobs}
+        self._indices = {index.name: index for index in found}
+        return flink not in self._away
+
+    def _is_away(self, what: str, problem: str) -> None:
+        if what not in self._away:
+            print(f"{what} {problem}. Trying again until it does.", file=sys.stderr, flush=True)
+        self._away.add(what)
+
+    def _is_back(self, what: str) -> None:
+        if what in self._away:
+            print(f"{what} answers again.", file=sys.stderr, flush=True)
+        self._away.discard(what)
+
+
+def elasticsearch_client() -> Elasticsearch:
+    """A client by the settings: user and password, API key or no login."""
+    chosen = settings()
+    options: dict[str, Any] = {}
+    if key := chosen.elasticsearch_api_key.get_secret_value():
+        options["api_key"] = key
+    elif chosen.elasticsearch_username:
+        options["basic_auth"] = (chosen.elasticsearch_username, chosen.elasticsearch_password.get_secret_value())
+    if chosen.elasticsearch_ssl_ca:
+        options["ca_certs"] = chosen.elasticsearch_ssl_ca
+    return Elasticsearch(chosen.elasticsearch_hosts.split(";"), request_timeout=TIMEOUT_SECONDS, **options)
+
+
+def run(sampler: Sampler, every_seconds: float) -> None:
+    """Take samples until the process is stopped; the pause doubles, to LONGEST_PAUSE_SECONDS, while one fails."""
+    pause, due = every_seconds, time.monotonic()
+    while True:
+        done = sampler.sample()
+        pause = every_seconds if done else max(every_seconds, min(2 * pause, LONGEST_PAUSE_SECONDS))
+        due = max(due + pause, time.monotonic())
+        time.sleep(max(0, due - time.monotonic()))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m services.job_metrics",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--every", type=positive, default=10, metavar="SECONDS", help="between two samples (10)")
+    parser.add_argument("--once", action="store_true", help="one sample, then end")
+    options = parser.parse_args(arguments)
+    stop_on_signals()
+    try:
+        with elasticsearch_client() as client:
+            sampler = Sampler(Flink(settings().flink_url), client)
+            if options.once:
+                return 0 if sampler.sample() else 1
+            run(sampler, options.every)
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+    return 0
+
+
+def _action(prefix: str, index: str, key: str, document: Answer) -> Answer:
+    return {"_index": prefix + index, "_id": f"{key}|{document['sampled_at']}", "_source": document}
+
+
+def _inner(details: Answer) -> set[str]:
+    """The vertices that others read from."""
+    return {edge["id"] for node in details["plan"]["nodes"] for edge in node.get("inputs", [])}
+
+
+def _is_source(vertex: Answer) -> bool:
+    return bool(vertex["name"].startswith("Source: "))
+
+
+def _ratios(now: Job, before: Job | None) -> tuple[float | None, float | None]:
+    """How busy, and how backpressured, was the vertex that was most so since the sample before."""
+    shares = []
+    for which, spent in now.spent.items():
+        if before and which in before.spent:
+            passed = [later - earlier for later, earlier in zip(spent, before.spent[which], strict=True)]
+            if min(passed) >= 0 and sum(passed) > 0:
+                shares.append((passed[0] / sum(passed), passed[1] / sum(passed)))
+    if not shares:
+        return None, None
+    return round(max(share[0] for share in shares), 4), round(max(share[1] for share in shares), 4)
+
+
+def _total(totals: Answer, what: str) -> int | None:
+    """A total over a vertex's subtasks; None while Flink does not know that of each."""
+    return _whole(_number(totals.get(what))) if totals.get(f"{what}-complete") else None
+
+
+def _number(value: object) -> float | None:
+    """A number as Flink gives it, which may be text; None for what is none."""
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _whole(number: float | None) -> int | None:
+    return None if number is None else round(number)
+
+
+def _sum(numbers: list[int | None]) -> int | None:
+    """None where one is unknown, or there are none."""
+    known = [number for number in numbers if number is not None]
+    return sum(known) if known and len(known) == len(numbers) else None
+
+
+def _since(now: int | None, before: int | None) -> int | None:
+    """How much more than before; None where one of them is unknown or a counter has begun anew."""
+    return None if now is None or before is None or now < before else now - before
+
+
+def _rate(number: int | None, seconds: float) -> float | None:
+    return round(number / seconds, 3) if number is not None and seconds > 0 else None
+
+
+def _seconds(milliseconds: float | None) -> float | None:
+    return None if milliseconds is None else milliseconds / 1000
+
+
+def _iso(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
