@@ -264,9 +264,10 @@ def delete_data(name: str = NAME) -> None:
             shutil.rmtree(folder)
 
 
-def put_templates(url: str | None = None, folder: Path = TEMPLATES) -> list[str]:
+def put_templates(url: str | None = None, folder: Path = TEMPLATES, auth: tuple[str, str] | None = None) -> list[str]:
     """Put every template of a folder: `NAME.json` is the index template `crowdpulse_NAME`; `_NAME.json` the component
     template `crowdpulse_NAME` that others name in `composed_of`. Index templates hold for new indices only.
+    `auth` is user and password, where the node asks for them.
 
     Returns the names put. Raises StackError with Elasticsearch's reason when it refuses one.
     """
@@ -283,7 +284,7 @@ def put_templates(url: str | None = None, folder: Path = TEMPLATES) -> list[str]
             # `a-*` and `*.b` could both match `a-x.b`, which Elasticsearch refuses unless their priorities differ.
             body["priority"] = body.get("priority", 100) + crc32(name.encode())
         try:
-            answer = requests.put(f"{url}/{kind}/{name}", json=body, timeout=30)
+            answer = requests.put(f"{url}/{kind}/{name}", json=body, auth=auth, timeout=30)
         except requests.RequestException as error:
             raise StackError(f"Elasticsearch at {url} does not answer: is the stack up?") from error
         if not answer.ok:

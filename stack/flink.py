@@ -265,8 +265,8 @@ def stop() -> None:
 
 
 def rest_url() -> str:
-    """The address of the cluster's REST interface and web page."""
-    return f"http://{ports.HOST}:{ports.port('flink-rest')}"
+    """The address of the cluster's REST interface and web page, from the settings."""
+    return settings().flink_url
 
 
 def rest(path: str, timeout_seconds: float = 10) -> Any:

@@ -131,9 +131,9 @@ def stop() -> None:
     processes.stop(NAME, timeout_seconds=30)
 
 
-def _admin(timeout_ms: int = 10_000) -> KafkaAdminClient:
+def _admin(timeout_ms: int = 10_000, servers: str | None = None) -> KafkaAdminClient:
     return KafkaAdminClient(
-        bootstrap_servers=f"{ports.HOST}:{ports.port('kafka')}",
+        bootstrap_servers=servers or f"{ports.HOST}:{ports.port('kafka')}",
         client_id="crowdpulse-stack",
         request_timeout_ms=timeout_ms,
         bootstrap_timeout_ms=timeout_ms,
@@ -171,19 +171,21 @@ def topics(file: Path = TOPICS_FILE) -> list[Topic]:
         ) from error
 
 
-def create_topics(prefix: str | None = None) -> list[str]:
+def create_topics(prefix: str | None = None, servers: str | None = None) -> list[str]:
     """Create the declared topics that are missing, and bring the configuration of the others up to date.
 
-    `prefix` is put before each name (default: the setting). Returns what was done, one sentence each; a topic whose
-    number of partitions differs from the declared one is only reported, since keys would change partition.
+    `prefix` is put before each name (default: the setting); `servers` are brokers, host:port (default: the stack's).
+    Returns what was done, one sentence each; a topic whose number of partitions differs from the declared one is only
+    reported, since keys would change partition.
     Raises StackError when the broker does not answer.
     """
     prefix = settings().prefix if prefix is None else prefix
     said = []
     try:
-        admin = _admin()
+        admin = _admin(servers=servers)
     except (KafkaError, OSError) as error:
-        raise StackError(f"Kafka on port {ports.port('kafka')} does not answer ({error}): is the stack up?") from error
+        where = servers or f"port {ports.port('kafka')}"
+        raise StackError(f"Kafka on {where} does not answer ({error}): is the stack up?") from error
     try:
         wanted = {prefix + topic.name: topic for topic in topics()}
         there = set(admin.list_topics())

@@ -41,11 +41,15 @@ def health() -> str:
     return ""
 
 
-def create_bucket(name: str = BUCKET) -> None:
-    """Make a bucket if it is missing. Raises StackError when the server does not answer."""
+def create_bucket(name: str = BUCKET, address: str | None = None) -> None:
+    """Make a bucket if it is missing, at the stack's server or at `address`.
+
+    Raises StackError when the server does not answer.
+    """
+    address = address or url()
     try:
-        answer = requests.put(f"{url()}/{name}", timeout=10)
+        answer = requests.put(f"{address}/{name}", timeout=10)
     except requests.RequestException as error:
-        raise StackError(f"moto at {url()} does not answer: is the stack up?") from error
+        raise StackError(f"moto at {address} does not answer: is the stack up?") from error
     if answer.status_code not in (200, 409):  # 409: it is there
         raise StackError(f"moto refuses the bucket {name}: {answer.text[:300]}")
