@@ -103,7 +103,7 @@ def jobs(folder: Path = ROOT / "jobs") -> dict[str, Job]:
                     names = [tuple(_strings(given[side], tree)) for side in ("reads", "writes")]
                 except (KeyError, ValueError) as error:
                     raise StackError(
-                        f"jobs/{file.name}: give table_environment its `reads` and `writes` as lists of names ({error})."
+                        f"jobs/{file.name}: give table_environment `reads` and `writes` as lists of names ({error})."
                     ) from error
                 found[file.stem] = Job(file.stem, *names)
     return found

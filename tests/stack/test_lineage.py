@@ -128,7 +128,7 @@ def test_tables_that_cannot_be_read_are_said(tmp_path: Path, call: str, problem:
     (tmp_path / "j.py").write_text(call)
     with pytest.raises(
         StackError,
-        match=rf"jobs/j\.py: give table_environment its `reads` and `writes` as lists of names \(.*{problem}",
+        match=rf"jobs/j\.py: give table_environment `reads` and `writes` as lists of names \(.*{problem}",
     ):
         lineage.jobs(tmp_path)
 
