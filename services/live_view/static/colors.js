@@ -1,0 +1,79 @@
+/** Colours: the same value the same colour in every panel, and legible on both themes. */
+
+/**
+ * Eight colours a theme: at least 3:1 against the surface (WCAG 1.4.11), and told apart with protanopia, deuteranopia and
+ * tritanopia (found by search over OKLab distances in Machado et al.'s 2009 simulation).
+ */
+const PALETTES = {
+  light: ["#1f62c9", "#d97706", "#179a7c", "#b23f86", "#2a9fd6", "#8f2d14", "#6b6a0c", "#4f2f9c"],
+  dark: ["#5b9bff", "#f5a83a", "#5fd3a6", "#e8578f", "#9bdcff", "#c0563c", "#958a14", "#7a5cd6"],
+};
+
+const declaredColors = new Map();
+const assignedColors = new Map();
+
+/** Colours that a dashboard's panels declare hold for the same value in all of them. */
+export function declareColors(colors) {
+  for (const [name, color] of Object.entries(colors ?? {})) if (!declaredColors.has(name)) declaredColors.set(name, color);
+}
+
+/**
+ * The colour of a value, the same in every panel of the page.
+ * @param {string} name
+ * @param {Object<string, string>} [colors]  the panel's own
+ */
+export function colorOf(name, colors, dark = isDark()) {
+  const declared = colors?.[name] ?? declaredColors.get(name);
+  if (declared) return declared;
+  if (!assignedColors.has(name)) assignedColors.set(name, assignedColors.size);
+  const palette = dark ? PALETTES.dark : PALETTES.light;
+  return palette[assignedColors.get(name) % palette.length];
+}
+
+/** Whether the page is dark now, whatever decided it. */
+export function isDark() {
+  const { theme } = document.documentElement.dataset;
+  return theme === "dark" || (theme !== "light" && matchMedia("(prefers-color-scheme: dark)").matches);
+}
+
+/** The concrete colours of the style sheet's custom properties, for canvases. */
+export function themeColors() {
+  const probe = document.body.appendChild(document.createElement("i"));
+  const resolve = (property) => {
+    probe.style.color = `var(${property})`;
+    return getComputedStyle(probe).color;
+  };
+  const colors = {
+    text: resolve("--text"), muted: resolve("--muted"), line: resolve("--line"), surface: resolve("--surface"),
+    low: resolve("--scale-low"), high: resolve("--scale-high"),
+  };
+  probe.remove();
+  return colors;
+}
+
+/** @returns {number[]} red, green, blue of "#rgb", "#rrggbb" or "rgb(r, g, b)" */
+function channels(color) {
+  if (!color.startsWith("#")) return color.match(/[\d.]+/g).slice(0, 3).map(Number);
+  const hex = color.length < 7 ? [...color.slice(1)].map((digit) => digit + digit).join("") : color.slice(1);
+  return [0, 2, 4].map((start) => parseInt(hex.slice(start, start + 2), 16));
+}
+
+/** Contrast ratio of two colours, 1 to 21 (WCAG 2.2). */
+export function contrast(one, other) {
+  const luminance = (color) => {
+    const [r, g, b] = channels(color).map((c) => (c / 255 <= 0.04045 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const [low, high] = [luminance(one), luminance(other)].sort((a, b) => a - b);
+  return (high + 0.05) / (low + 0.05);
+}
+
+/** `color` moved toward `text` as little as gives the ratio on `surface`. */
+export function readable(color, surface, text, ratio) {
+  const [from, to] = [channels(color), channels(text)];
+  for (let share = 0; share < 1; share += 0.1) {
+    const mixed = `rgb(${from.map((c, i) => Math.round(c + (to[i] - c) * share)).join(", ")})`;
+    if (contrast(mixed, surface) >= ratio) return mixed;
+  }
+  return text;
+}
