@@ -16,6 +16,7 @@ CREATE TABLE job_metrics (
     records_in_per_second DOUBLE,
     records_out_per_second DOUBLE,
     event_time_lag_seconds DOUBLE,
+    read_lag_seconds DOUBLE,
     pending_records BIGINT,
     last_checkpoint_seconds DOUBLE,
     last_checkpoint_age_seconds DOUBLE,

@@ -12,8 +12,9 @@ have a template in kibana/index_templates; `_meta.time_field` of the template is
 While Flink or Elasticsearch is away it says so once, and tries again after a pause that grows to 30 s. What passes
 meanwhile is in the next sample that is written.
 
-Flink renews what its REST interface tells as often as `metrics.fetcher.update-interval` says (by default every 10 s):
-let that be well below the interval of the samples, or a sample tells of up to so many seconds before.
+Flink asks its workers for their metrics only when it is asked, and not again within `metrics.fetcher.update-interval`
+(10 s unless it is configured). A sample waits for that, so that the figures of all jobs are of its own time: where the
+samples shall come more often than that, configure it.
 Exit codes: 0 stopped or done, 1 `--once` found Flink or Elasticsearch away, 2 wrong input.
 """
 
@@ -21,6 +22,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import math
 import sys
 import time
@@ -44,8 +46,11 @@ JOB_METRICS = (
 )  # fmt: skip
 LONGEST_PAUSE_SECONDS = 30.0
 TIMEOUT_SECONDS = 10
-# How long Flink gets to ask its workers for their newest metrics, which it does after it was asked for some.
-RENEWAL_SECONDS = 1.0
+# How long a sample waits for new metrics at most, how often it looks for them, and how long those of all workers may
+# take to come when those of one have.
+RENEWAL_SECONDS, LOOK_SECONDS, SETTLE_SECONDS = 12.0, 0.25, 0.3
+# Flink knows some metrics of an operator only when there is something to tell.
+NAMES_KEPT_SECONDS = 60.0
 
 Answer = dict[str, Any]
 
@@ -55,12 +60,14 @@ class Source:
     """What a source of a job has read since its tasks started, and where it is; None where Flink does not know.
 
     `lag_seconds`: wall clock less watermark, of its furthest subtask, since one without records stands still.
+    `read_lag_seconds`: from Kafka's time of a record until it was read, of the last record of the slowest subtask.
     """
 
     records: int | None
     bytes: int | None
     pending: int | None
     lag_seconds: float | None
+    read_lag_seconds: float | None
 
 
 @dataclass(frozen=True)
@@ -89,30 +96,17 @@ class Job:
         return _sum([source.bytes for source in self.sources.values()])
 
 
-@dataclass(frozen=True)
-class Operators:
-    """The operators of a vertex that read or write outside of Flink, as its metrics call them."""
-
-    source: str | None
-    writers: tuple[str, ...]
-
-    @property
-    def metrics(self) -> list[str]:
-        """The metrics to ask for."""
-        wanted = [f"{self.source}.pendingRecords", f"{self.source}.watermarkLag"] if self.source else []
-        return wanted + [f"{writer}.{name}" for writer in self.writers for name in ("numRecordsSend", "numBytesSend")]
-
-
-def operators(metrics: Iterable[str]) -> Operators:
-    """The operators of a vertex, from the names of all its metrics."""
-    source, writers = None, []
-    for metric in sorted(metrics):
-        operator, _, name = metric.rpartition(".")
-        if name == "numRecordsIn" and operator.startswith("Source__"):
-            source = operator
-        elif name == "numRecordsSend":
-            writers.append(operator)
-    return Operators(source, tuple(writers))
+def wanted(metrics: Iterable[str]) -> list[str]:
+    """Those of a vertex's metrics that tell where a source is and what a sink's writer has sent."""
+    return sorted(
+        metric
+        for metric in metrics
+        if metric.endswith((".numRecordsSend", ".numBytesSend"))
+        or (
+            metric.startswith("Source__")
+            and metric.endswith((".pendingRecords", ".watermarkLag", ".currentEmitEventTimeLag"))
+        )
+    )
 
 
 def to_ask_about(details: Answer) -> list[str]:
@@ -133,13 +127,13 @@ def job_of(
     name: str,
     details: Answer,
     job_metrics: list[Answer],
-    asked: Mapping[str, tuple[Operators, list[Answer]]],
+    asked: Mapping[str, list[Answer]],
     sampled_at: datetime,
 ) -> Job:
     """A job from Flink's answers.
 
     `details` is that of /jobs/ID; `job_metrics` that of /jobs/ID/metrics; `asked` has, for each vertex of
-    `to_ask_about`, its operators and the answer of /jobs/ID/vertices/VERTEX/subtasks/metrics?agg=sum,min.
+    `to_ask_about`, the answer of /jobs/ID/vertices/VERTEX/subtasks/metrics?agg=sum,min,max about what is `wanted`.
     """
     sources: dict[str, Source] = {}
     records: list[int | None] = []
@@ -149,22 +143,17 @@ def job_of(
     for vertex in details["vertices"]:
         totals, which = vertex["metrics"], vertex["id"]
         if which in asked:
-            found, answer = asked[which]
-            sums = {metric["id"]: _number(metric.get("sum")) for metric in answer}
-            least = {metric["id"]: _number(metric.get("min")) for metric in answer}
-            for writer in found.writers:
-                records.append(_whole(sums.get(f"{writer}.numRecordsSend")))
-                sizes.append(_whole(sums.get(f"{writer}.numBytesSend")))
-            if not found.metrics:  # its tasks have not started yet
-                records.append(None)
-                sizes.append(None)
+            answer = asked[which]
+            if ": Writer" in vertex["name"]:
+                records.append(_sum([_whole(sent) for sent in _aggregates(answer, ".numRecordsSend", "sum")]))
+                sizes.append(_sum([_whole(sent) for sent in _aggregates(answer, ".numBytesSend", "sum")]))
             if _is_source(vertex):
-                lag = least.get(f"{found.source}.watermarkLag")
                 sources[which] = Source(
                     _total(totals, "read-records"),
                     _total(totals, "read-bytes"),
-                    _whole(sums.get(f"{found.source}.pendingRecords")),
-                    None if lag is None else lag / 1000,
+                    _sum([_whole(pending) for pending in _aggregates(answer, ".pendingRecords", "sum")]),
+                    _seconds(max(_aggregates(answer, ".watermarkLag", "min"), default=None)),
+                    _seconds(max(_aggregates(answer, ".currentEmitEventTimeLag", "max"), default=None)),
                 )
         elif which not in inner:
             records.append(_total(totals, "write-records"))
@@ -219,6 +208,10 @@ def job_document(now: Job, before: Job | None) -> Answer:
         "records_in_per_second": _rate(records_in, seconds),
         "records_out_per_second": _rate(records_out, seconds),
         "event_time_lag_seconds": max(lags, default=None),
+        "read_lag_seconds": max(
+            (source.read_lag_seconds for source in now.sources.values() if source.read_lag_seconds is not None),
+            default=None,
+        ),
         "pending_records": _sum([source.pending for source in now.sources.values() if source.pending is not None]),
         "last_checkpoint_seconds": _seconds(now.gauges.get("lastCheckpointDuration")),
         "last_checkpoint_age_seconds": (
@@ -263,20 +256,19 @@ class FlinkAway(Exception):
 class Flink:
     """The REST interface at an address.
 
-    A sample takes 2 requests, 2 for each job, and 1 for each vertex that `to_ask_about` names (and another one, once,
-    for the names of its metrics): 40 for the seven jobs of the demo, of 2 to 4 ms each.
+    A sample takes, of 2 to 4 ms each: 1 request for the jobs, 2 for each of them, 1 for each vertex that `to_ask_about`
+    names (another one, every minute, for the names of its metrics), and 1 each LOOK_SECONDS until the metrics are new.
     """
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
         self._session = requests.Session()
-        self._operators: dict[tuple[str, str], Operators] = {}
+        self._names: dict[tuple[str, str], tuple[float, list[str]]] = {}
 
     def jobs(self, prefix: str) -> list[Job]:
         """The jobs of this prefix that have not ended. Raises FlinkAway."""
         try:
-            self._get("/jobmanager/metrics")
-            time.sleep(RENEWAL_SECONDS)
+            self._wait_for_new_metrics()
             sampled_at = datetime.now(UTC)
             names = {
                 job["jid"]: job["name"].removeprefix(prefix)
@@ -288,7 +280,7 @@ class Flink:
             raise FlinkAway(f"does not answer ({type(error).__name__})") from error
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise FlinkAway(f"gives an answer that is not Flink's ({error!r})") from error
-        self._operators = {key: value for key, value in self._operators.items() if key[0] in names}
+        self._names = {key: value for key, value in self._names.items() if key[0] in names}
         return [job for job in found if job]
 
     def _job(self, job_id: str, name: str, sampled_at: datetime) -> Job | None:
@@ -303,15 +295,28 @@ class Flink:
             raise
         return job_of(name, details, metrics, asked, sampled_at)
 
-    def _vertex(self, job_id: str, which: str) -> tuple[Operators, list[Answer]]:
+    def _vertex(self, job_id: str, which: str) -> list[Answer]:
         path, key = f"/jobs/{job_id}/vertices/{which}/subtasks/metrics", (job_id, which)
-        found = self._operators.get(key)
-        if found is None:
-            found = operators(metric["id"] for metric in self._get(path))
-            if not found.metrics:
-                return found, []
-            self._operators[key] = found
-        return found, self._get(path, agg="sum,min", get=",".join(found.metrics))
+        asked_at, names = self._names.get(key, (-math.inf, []))
+        if time.monotonic() - asked_at > NAMES_KEPT_SECONDS:
+            names = wanted(metric["id"] for metric in self._get(path))
+            self._names[key] = time.monotonic(), names
+        answer: list[Answer] = self._get(path, agg="sum,min,max", get=",".join(names)) if names else []
+        if not answer:  # also when Flink does not know one of the names, as after a restart
+            self._names.pop(key, None)
+        return answer
+
+    def _wait_for_new_metrics(self) -> None:
+        clock = before = self._workers_clock()
+        began = time.monotonic()
+        while clock and clock == before and time.monotonic() - began < RENEWAL_SECONDS:
+            time.sleep(LOOK_SECONDS)
+            clock = self._workers_clock()
+        time.sleep(SETTLE_SECONDS)
+
+    def _workers_clock(self) -> Any:
+        """A metric of the workers that never stands still; empty without workers."""
+        return self._get("/taskmanagers/metrics", agg="sum", get="Status.JVM.CPU.Time")
 
     def _get(self, path: str, **parameters: str) -> Any:
         answer = self._session.get(self.url + path, params=parameters, timeout=TIMEOUT_SECONDS)
@@ -443,6 +448,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--once", action="store_true", help="one sample, then end")
     options = parser.parse_args(arguments)
     stop_on_signals()
+    logging.getLogger("elastic_transport").setLevel(logging.ERROR)  # it would tell of each try, with a traceback
     try:
         with elasticsearch_client() as client:
             sampler = Sampler(Flink(settings().flink_url), client)
@@ -472,8 +478,9 @@ def _ratios(now: Job, before: Job | None) -> tuple[float | None, float | None]:
     shares = []
     for which, spent in now.spent.items():
         if before and which in before.spent:
-            passed = [later - earlier for later, earlier in zip(spent, before.spent[which], strict=True)]
-            if min(passed) >= 0 and sum(passed) > 0:
+            # To Flink, busy is what the wall clock leaves of the others: it may go back a little.
+            passed = [max(0, later - earlier) for later, earlier in zip(spent, before.spent[which], strict=True)]
+            if sum(passed) > 0:
                 shares.append((passed[0] / sum(passed), passed[1] / sum(passed)))
     if not shares:
         return None, None
@@ -483,6 +490,12 @@ def _ratios(now: Job, before: Job | None) -> tuple[float | None, float | None]:
 def _total(totals: Answer, what: str) -> int | None:
     """A total over a vertex's subtasks; None while Flink does not know that of each."""
     return _whole(_number(totals.get(what))) if totals.get(f"{what}-complete") else None
+
+
+def _aggregates(answer: list[Answer], ending: str, over_subtasks: str) -> list[float]:
+    """The aggregates over subtasks of the metrics whose names end so."""
+    found = [_number(metric.get(over_subtasks)) for metric in answer if metric["id"].endswith(ending)]
+    return [number for number in found if number is not None]
 
 
 def _number(value: object) -> float | None:
