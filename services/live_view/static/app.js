@@ -146,7 +146,8 @@ async function readDashboard(signal) {
 function show(answer, asked) {
   failure = null;
   shown = { answer, question: asked, receivedAt: Date.now() };
-  for (const panel of panels) panel.show(answer.panels[panel.definition.id] ?? { rows: [], columns: [] });
+  const { from, to } = answer;
+  for (const panel of panels) panel.show({ rows: [], columns: [], ...answer.panels[panel.definition.id], from, to });
   document.body.dataset.asOf = answer.as_of;
   document.body.dataset.refreshes = String(++refreshes);
 }
@@ -240,6 +241,7 @@ function build(definition) {
   const inReadingOrder = dashboard.panels.toSorted(({ grid: a }, { grid: b }) => a.y - b.y || a.x - b.x);
   panels = inReadingOrder.map((panel) => new Panel(panel, page));
   byId("panels").replaceChildren(...panels.map(({ element }) => element));
+  setTimeout(() => panels.forEach((panel) => panel.prepare()));
   controls = dashboard.controls.map((control) => new FilterControl(control, {
     dashboard: dashboard.id,
     query: () => ({ ...effective(), filters: state.filters }),

@@ -1,6 +1,6 @@
 /** Lines, areas, bars, pies and heat maps of Apache ECharts: columns and rows in long form -> an ECharts option. */
 
-import { colorOf, contrast, isDark, themeColors } from "./colors.js";
+import { colorOf, contrast, isDark, primaryColor, themeColors } from "./colors.js";
 import { columnLabel, formatDuration, formatTick, formatTime, formatValue, toTime } from "./format.js";
 
 /**
@@ -27,14 +27,13 @@ export class Chart {
    */
   constructor(element, panel, onPick) {
     this.panel = panel;
-    this.element = element;
     this.chart = echarts.init(element);
     this.chart.on("click", (event) => onPick(this.picksOf?.(event) ?? [], event.event.event));
   }
 
   /** @param {Data} data */
   update(data) {
-    const { width, height } = this.element.getBoundingClientRect();
+    const [width, height] = [this.chart.getWidth(), this.chart.getHeight()];
     const draw = { xy: xyOption, pie: pieOption, heatmap: heatmapOption }[this.panel.kind];
     const { option, picksOf, description } = draw(this.panel, data, { width, height, ...themeColors() });
     this.picksOf = picksOf;
@@ -43,8 +42,11 @@ export class Chart {
     this.structure = structure;
   }
 
-  resize() {
-    this.chart.resize();
+  /** Takes the element's size. @returns {boolean} whether it is another one, to draw again for */
+  resize(width, height) {
+    if (width === this.chart.getWidth() && height === this.chart.getHeight()) return false;
+    this.chart.resize({ width, height });
+    return true;
   }
 }
 
@@ -100,6 +102,13 @@ function withGaps(times, interval) {
   return filled;
 }
 
+/** Declared values first, in their order, then by name: a value keeps its place when the figures change. */
+function inStableOrder(values, colors) {
+  const declared = Object.keys(colors ?? {});
+  const rank = (value) => (declared.includes(String(value)) ? declared.indexOf(String(value)) : declared.length);
+  return values.sort((a, b) => rank(a) - rank(b) || String(a).localeCompare(String(b), undefined, { numeric: true }));
+}
+
 /**
  * Long form to one array of values per series, all over the same x.
  * @param {Data} data
@@ -113,11 +122,12 @@ function pivot({ columns, rows, interval_ms: interval }, { kind, colors }) {
   const present = unique(rows.map(xOf));
   const xs = x?.type === "time" ? withGaps(present.sort((a, b) => a - b), interval) : present;
   const position = new Map(xs.map((value, index) => [value, index]));
-  const splits = split ? unique(rows.map((row) => row[split.index])) : [null];
+  const seriesColor = (label, name) => (!split && metrics.length === 1 ? colors?.[name] ?? primaryColor() : colorOf(label && metrics.length === 1 ? label : name, colors));
+  const splits = split ? inStableOrder(unique(rows.map((row) => row[split.index])), colors) : [null];
   const series = splits.flatMap((value) => metrics.map((metric) => {
     const label = split ? formatValue(value, split) : "";
     const name = [label, !split || metrics.length > 1 ? columnLabel(metric) : ""].filter(Boolean).join(" · ");
-    return { name, value, metric, values: Array(xs.length).fill(null), color: colorOf(label && metrics.length === 1 ? label : name, colors) };
+    return { name, value, metric, values: Array(xs.length).fill(null), color: seriesColor(label, name) };
   }));
   const seriesOf = new Map(splits.map((value, index) => [value, index * metrics.length]));
   for (const row of rows) {
@@ -185,7 +195,7 @@ function xyOption(panel, data, colors) {
   const alone = (values, index) => values[index] !== null && (values[index - 1] ?? null) === null && (values[index + 1] ?? null) === null;
 
   const option = {
-    grid: { left: 6, right: 14, top: (legend ? 30 : 10) + (titles.some(Boolean) ? 20 : 0), bottom: 4, outerBoundsMode: "same", outerBoundsContain: "all" },
+    grid: { left: 6, right: 14, top: legend ? 28 : 8, bottom: 4, outerBoundsMode: "same", outerBoundsContain: "all" },
     legend: legendOption(series.map(({ name }) => name), colors, { show: legend, top: 0, left: 0, right: 0 }),
     tooltip: {
       ...tooltipOption, trigger: "axis", axisPointer: { type: panel.chart === "bar" && !time ? "shadow" : "line", lineStyle: { color: colors.muted }, shadowStyle: { color: colors.line, opacity: 0.35 } },
@@ -206,7 +216,7 @@ function xyOption(panel, data, colors) {
       const { metric } = series.find(({ metric: own }) => (own.axis ?? "left") === side);
       const whole = series.every(({ values }) => values.every(Number.isInteger));
       return mergeAxis({
-        type: "value", position: side, name: titles[index], nameLocation: "end", nameGap: 10, max: percentage ? 1 : undefined,
+        type: "value", position: side, name: titles[index], nameLocation: "end", nameGap: 10, max: percentage ? 1 : undefined, interval: percentage ? 0.25 : undefined,
         minInterval: whole && !percentage ? 1 : undefined, splitNumber: Math.max(2, Math.min(5, Math.round(colors.height / 55))),
         nameTextStyle: { color: colors.muted, fontSize: FONT_SIZE, align: side, padding: 0 }, splitLine: { show: index === 0, lineStyle: { color: colors.line, opacity: 0.6 } },
         axisLine: { show: false }, axisTick: { show: false },

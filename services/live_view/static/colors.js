@@ -9,6 +9,9 @@ const PALETTES = {
   dark: ["#5b9bff", "#f5a83a", "#5fd3a6", "#e8578f", "#9bdcff", "#c0563c", "#958a14", "#7a5cd6"],
 };
 
+/** Distance in RGB under which a palette's colour is taken for a declared one. */
+const ALIKE = 90;
+
 const declaredColors = new Map();
 const assignedColors = new Map();
 
@@ -22,13 +25,19 @@ export function declareColors(colors) {
  * @param {string} name
  * @param {Object<string, string>} [colors]  the panel's own
  */
-export function colorOf(name, colors, dark = isDark()) {
+export function colorOf(name, colors) {
   const declared = colors?.[name] ?? declaredColors.get(name);
   if (declared) return declared;
   if (!assignedColors.has(name)) assignedColors.set(name, assignedColors.size);
-  const palette = dark ? PALETTES.dark : PALETTES.light;
-  return palette[assignedColors.get(name) % palette.length];
+  const free = palette().filter((color) => [...declaredColors.values()].every((taken) => distance(color, taken) > ALIKE));
+  const choice = free.length >= 4 ? free : palette();
+  return choice[assignedColors.get(name) % choice.length];
 }
+
+/** The colour of figures that are not split by a value. */
+export const primaryColor = () => palette()[0];
+
+const palette = () => (isDark() ? PALETTES.dark : PALETTES.light);
 
 /** Whether the page is dark now, whatever decided it. */
 export function isDark() {
@@ -36,8 +45,16 @@ export function isDark() {
   return theme === "dark" || (theme !== "light" && matchMedia("(prefers-color-scheme: dark)").matches);
 }
 
-/** The concrete colours of the style sheet's custom properties, for canvases. */
+const themes = new Map();
+
+/** The concrete colours of the style sheet's custom properties, for canvases; read once a theme, since reading lays out. */
 export function themeColors() {
+  const dark = isDark();
+  if (!themes.has(dark)) themes.set(dark, readThemeColors());
+  return themes.get(dark);
+}
+
+function readThemeColors() {
   const probe = document.body.appendChild(document.createElement("i"));
   const resolve = (property) => {
     probe.style.color = `var(${property})`;
@@ -56,6 +73,11 @@ function channels(color) {
   if (!color.startsWith("#")) return color.match(/[\d.]+/g).slice(0, 3).map(Number);
   const hex = color.length < 7 ? [...color.slice(1)].map((digit) => digit + digit).join("") : color.slice(1);
   return [0, 2, 4].map((start) => parseInt(hex.slice(start, start + 2), 16));
+}
+
+function distance(one, other) {
+  const to = channels(other);
+  return Math.hypot(...channels(one).map((channel, index) => channel - to[index]));
 }
 
 /** Contrast ratio of two colours, 1 to 21 (WCAG 2.2). */

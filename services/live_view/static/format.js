@@ -88,10 +88,10 @@ function formatDate(milliseconds, options) {
   return dateFormats.get(key).format(milliseconds);
 }
 
-/** Local date and time to the second. */
+/** Local date and time to the second; with the year where it is not this one. */
 export function formatTime(milliseconds) {
-  return formatDate(milliseconds,
-    { year: "numeric", month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit" });
+  const year = new Date(milliseconds).getFullYear() === new Date().getFullYear() ? undefined : "numeric";
+  return formatDate(milliseconds, { year, month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit" });
 }
 
 /** Local time of day, "20:00:05"; with the day where that is not today. */
@@ -116,5 +116,5 @@ export function timeZone() {
   const offset = new Intl.DateTimeFormat("en", { timeZoneName: "shortOffset" })
     .formatToParts().find((part) => part.type === "timeZoneName").value.replace("GMT", "UTC");
   const { timeZone: zone } = new Intl.DateTimeFormat().resolvedOptions();
-  return zone === offset ? zone : `${zone} (${offset})`;
+  return zone === "UTC" ? zone : `${zone} (${offset})`;
 }

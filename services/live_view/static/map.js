@@ -19,7 +19,7 @@ function loadVega() {
 
 function config(colors) {
   const text = { labelColor: colors.muted, titleColor: colors.text, domainColor: colors.line, tickColor: colors.line, gridColor: colors.line };
-  return { background: null, axis: text, legend: text, title: { color: colors.text }, text: { color: colors.text } };
+  return { background: null, axis: text, legend: text, title: { color: colors.text }, text: { fill: colors.text } };
 }
 
 /** The spec in the size of its element, unless it sets its own. */
@@ -44,8 +44,7 @@ export class VegaMap {
     this.data = data;
     await loadVega();
     if (this.data !== data) return;
-    const { width, height } = this.element.getBoundingClientRect();
-    const runtime = vega.parse(fitted(data.spec, { width, height }), config(themeColors()), { ast: true });
+    const runtime = vega.parse(fitted(data.spec, this.size ?? { width: this.element.clientWidth, height: this.element.clientHeight }), config(themeColors()), { ast: true });
     const container = document.createElement("div");
     const view = new vega.View(runtime, { expr: vega.expressionInterpreter, renderer: "canvas", container, hover: true, logLevel: vega.Error });
     view.tooltip(showTooltip).description(`Map: ${this.panel.title}. The button Table lists the values.`);
@@ -62,8 +61,11 @@ export class VegaMap {
     return (this.data.columns ?? []).filter(({ field }) => field && datum[field] !== undefined).map((column) => ({ column, value: datum[column.field] }));
   }
 
-  resize() {
-    if (this.data) this.update({ ...this.data });
+  /** Takes the element's size. @returns {boolean} whether it is another one, to draw again for */
+  resize(width, height) {
+    const same = this.size?.width === width && this.size?.height === height;
+    this.size = { width, height };
+    return !same;
   }
 }
 

@@ -78,8 +78,6 @@ export class Panel {
     if (kind === "metric") this.tiles = this.body.appendChild(create("div", { className: "metrics" }));
     if (kind in CHARTS) {
       this.canvas = this.body.appendChild(create("div", { className: "chart" }));
-      this.resizes = new ResizeObserver(() => this.resize());
-      this.resizes.observe(this.canvas);
     }
     if (kind in CHARTS || kind === "table") {
       this.rows = this.body.appendChild(create("div", { className: "rows", id: `table-${id}`, tabIndex: 0, role: "region", ariaLabel: `${this.definition.title}: table`, hidden: kind !== "table" }));
@@ -102,7 +100,7 @@ export class Panel {
   show(data) {
     if (STATIC.has(this.definition.kind)) return;
     this.data = data;
-    const empty = !data.error && !(data.rows?.length > 0) && !(data.spec && !data.rows);
+    const empty = !data.error && data.rows.length === 0;
     this.state = data.error ? "error" : empty ? "empty" : "ready";
     this.element.dataset.state = this.state;
     this.message.textContent = data.error ?? (empty ? "No data in this time range" : "");
@@ -123,13 +121,23 @@ export class Panel {
   draw() {
     if (this.state !== "ready") return;
     if (this.definition.kind === "metric") this.drawMetrics();
-    if (this.canvas && !this.canvas.hidden) this.drawChart();
+    if (this.chart && !this.canvas.hidden) this.drawChart();
     if (this.rows && !this.rows.hidden) this.drawTable();
+  }
+
+  /** Makes the chart, empty, once the panel is in the page: there is time for it while the figures are on their way. */
+  prepare() {
+    const { kind } = this.definition;
+    if (!(kind in CHARTS)) return;
+    this.chart = new CHARTS[kind](this.canvas, this.definition, (picks, event) => this.page.pick(this.definition, picks, event));
+    new ResizeObserver(([{ contentRect: { width, height } }]) => {
+      if (width && this.chart.resize(Math.floor(width), Math.floor(height))) this.draw();
+    }).observe(this.canvas);
+    this.draw();
   }
 
   async drawChart() {
     try {
-      this.chart ??= new CHARTS[this.definition.kind](this.canvas, this.definition, (picks, event) => this.page.pick(this.definition, picks, event));
       await this.chart.update(this.data);
     } catch (error) {
       console.error(error);
@@ -165,23 +173,19 @@ export class Panel {
     this.draw();
   }
 
-  resize() {
-    if (!this.chart || this.canvas.hidden) return;
-    this.chart.resize();
-    this.draw();
-  }
-
   /** One tile a row: the first figure large, the others beneath it. */
   drawMetrics() {
     const { columns, rows } = this.data;
     const metrics = columns.map((column, index) => ({ column, index })).filter(({ column }) => column.role === "metric");
     const names = columns.map((column, index) => ({ column, index })).filter(({ column }) => column.role !== "metric");
+    const titled = this.definition.title && !this.definition.hide_title;
     this.tiles.replaceChildren(...rows.map((row) => {
       const [{ column, index }, ...others] = metrics;
       const label = names.map((name) => formatValue(row[name.index], name.column)).join(" · ") || column.label;
       const value = create("span", { className: "metric-value", textContent: formatValue(row[index], column, { unit: true }) });
+      value.style.setProperty("--characters", value.textContent.length);
       const tile = create("div", { className: "metric" }, value);
-      if (label !== this.definition.title || this.definition.hide_title) tile.append(create("span", { className: "metric-label", textContent: label }));
+      if (names.length || !titled) tile.append(create("span", { className: "metric-label", textContent: label, title: label }));
       tile.append(...others.map((other) => create("span", { className: "metric-label", textContent: `${columnLabel(other.column)} ${formatValue(row[other.index], other.column)}` })));
       this.paint(tile, value, row[index]);
       return tile;
