@@ -5,7 +5,7 @@ import { FilterControl, TimeRange } from "./controls.js";
 import { create } from "./dom.js";
 import { formatAge, formatClock, timeZone, toTime } from "./format.js";
 import { Panel } from "./panels.js";
-import { RETRY_SECONDS, addressOf, ask, readState, toggleFilter } from "./state.js";
+import { RETRY_SECONDS, addressOf, ask, readState, toggleFilter, withoutFilter } from "./state.js";
 
 const REFRESH_SECONDS = [0, 5, 10, 30, 60];
 const QUIET_AFTER_MS = 120_000;
@@ -46,17 +46,19 @@ function change(changes) {
   refresh();
 }
 
-/** Filters by control, where the address may name the field; those that this dashboard has no control for are dropped. */
-function ownFilters(filters) {
-  const known = {};
-  for (const [name, values] of Object.entries(filters)) {
-    const control = dashboard.controls.find(({ id }) => id === name) ?? dashboard.controls.find(({ field }) => field === name);
-    if (control) known[control.id] = values;
-  }
-  return known;
-}
+const controlOf = (name) => dashboard.controls.find(({ field }) => field === name);
+const labelOf = (name) => controlOf(name)?.label ?? name;
 
-const controlOf = (column) => dashboard.controls.find(({ field }) => column.field && field === column.field);
+/** Takes filters that came from another dashboard out of the address, where no panel's index has their field. */
+function dropForeignFilters(answers) {
+  const ignored = answers.map(({ ignored_filters: fields }) => fields).filter(Boolean);
+  const foreign = Object.keys(state.filters).filter((name) => !controlOf(name) && ignored.every((fields) => fields.includes(name)));
+  if (foreign.length === 0 || ignored.length === 0) return;
+  state.filters = foreign.reduce(withoutFilter, state.filters);
+  history.replaceState(null, "", addressOf(state));
+  for (const data of answers) data.ignored_filters = data.ignored_filters?.filter((name) => !foreign.includes(name));
+  showSettings();
+}
 
 /* ---- what a click on a value does ----------------------------------------------------------------------------- */
 
@@ -65,8 +67,7 @@ function drilldownAddress({ dashboard: target, with_filters: withFilters, with_t
   const { from, to } = effective();
   let filters = withFilters ? state.filters : {};
   for (const { column, value } of picks) {
-    const name = controlOf(column)?.id ?? column.field;
-    if (name && value !== null) filters = { ...filters, [name]: [String(value)] };
+    if (column.field && value !== null) filters = { ...filters, [column.field]: [String(value)] };
   }
   return addressOf({ ...state, dashboard: target, from: withTime ? from : null, to: withTime ? to : null, filters });
 }
@@ -75,18 +76,18 @@ function drilldownAddress({ dashboard: target, with_filters: withFilters, with_t
 function actionOf(panel, column) {
   if (column.role === "metric" || column.type === "time") return null;
   if (panel.drilldowns?.length) return column.field ? `Open ${panel.drilldowns[0].name}` : null;
-  return controlOf(column) ? `Filter by ${controlOf(column).label}` : null;
+  return controlOf(column.field) ? `Filter by ${labelOf(column.field)}` : null;
 }
 
 function pick(panel, picks, event) {
   if (panel.drilldowns?.length === 1) return follow(drilldownAddress(panel.drilldowns[0], picks), event);
   if (panel.drilldowns?.length) return chooseDrilldown(panel.drilldowns, picks, event);
-  const values = picks.filter(({ column, value }) => controlOf(column) && value !== null)
-    .map(({ column, value }) => [controlOf(column), String(value)]);
+  const values = picks.filter(({ column, value }) => controlOf(column.field) && value !== null)
+    .map(({ column, value }) => [controlOf(column.field), String(value)]);
   if (values.length === 0) return undefined;
-  const isSet = ([control, value]) => (state.filters[control.id] ?? []).includes(value);
+  const isSet = ([{ field }, value]) => (state.filters[field] ?? []).includes(value);
   const toChange = values.every(isSet) ? values : values.filter((one) => !isSet(one));
-  const filters = toChange.reduce((all, [control, value]) => toggleFilter(all, control.id, value, control.multiple), state.filters);
+  const filters = toChange.reduce((all, [{ field, multiple }, value]) => toggleFilter(all, field, value, multiple), state.filters);
   return change({ filters });
 }
 
@@ -122,11 +123,10 @@ async function refresh() {
     if (dashboards.length === 0) readNavigation().catch(console.error);
     if (!dashboard) await readDashboard(own.signal);
     const { from, to } = effective();
-    const asked = question();
     const body = { from, to, filters: state.filters, panels: null };
     const answer = await ask(`dashboards/${encodeURIComponent(state.dashboard)}/data`, { body, signal: own.signal });
     if (own.signal.aborted) return;
-    show(answer, asked);
+    show(answer);
   } catch (error) {
     if (own.signal.aborted) return;
     fail(error);
@@ -143,9 +143,10 @@ async function readDashboard(signal) {
   build(definition);
 }
 
-function show(answer, asked) {
+function show(answer) {
   failure = null;
-  shown = { answer, question: asked, receivedAt: Date.now() };
+  dropForeignFilters(Object.values(answer.panels));
+  shown = { answer, question: question(), receivedAt: Date.now() };
   const { from, to } = answer;
   for (const panel of panels) panel.show({ rows: [], columns: [], ...answer.panels[panel.definition.id], from, to });
   document.body.dataset.asOf = answer.as_of;
@@ -234,10 +235,8 @@ function build(definition) {
   document.title = `${dashboard.name} · Crowdpulse`;
   byId("name").textContent = dashboard.name;
   byId("name").title = dashboard.description ?? "";
-  state.filters = ownFilters(state.filters);
-  history.replaceState(null, "", addressOf(state));
   for (const { colors } of dashboard.panels) declareColors(colors);
-  const page = { controlLabel, addressOf: (target) => addressOf({ ...state, dashboard: target }), drilldownAddress, actionOf, pick };
+  const page = { labelOf, addressOf: (target) => addressOf({ ...state, dashboard: target }), drilldownAddress, actionOf, pick };
   const inReadingOrder = dashboard.panels.toSorted(({ grid: a }, { grid: b }) => a.y - b.y || a.x - b.x);
   panels = inReadingOrder.map((panel) => new Panel(panel, page));
   byId("panels").replaceChildren(...panels.map(({ element }) => element));
@@ -245,10 +244,10 @@ function build(definition) {
   controls = dashboard.controls.map((control) => new FilterControl(control, {
     dashboard: dashboard.id,
     query: () => ({ ...effective(), filters: state.filters }),
-    selected: () => state.filters[control.id] ?? [],
-    onToggle: (value) => change({ filters: toggleFilter(state.filters, control.id, value, control.multiple) }),
+    selected: () => state.filters[control.field] ?? [],
+    onToggle: (value) => change({ filters: toggleFilter(state.filters, control.field, value, control.multiple) }),
   }));
-  byId("controls").replaceChildren(...controls.map(({ element }) => element), clearButton());
+  byId("controls").replaceChildren(...controls.map(({ element }) => element), create("span", { id: "other-filters" }), clearButton());
   byId("refresh-seconds").replaceChildren(...[...new Set([...REFRESH_SECONDS, effective().refresh])].sort((a, b) => a - b)
     .map((seconds) => create("option", { value: seconds, textContent: seconds ? `${seconds} s` : "Off" })));
   timeRange = new TimeRange(byId("time-range"), {
@@ -259,12 +258,19 @@ function build(definition) {
   showSettings();
 }
 
-const controlLabel = (name) => dashboard.controls.find(({ id, field }) => id === name || field === name)?.label ?? name;
-
 function clearButton() {
   const button = create("button", { type: "button", id: "clear-filters", textContent: "Clear filters" });
   button.addEventListener("click", () => change({ filters: {} }));
   return button;
+}
+
+/** A button for each filter that has no control: it came with a drill-down, and a click takes it away. */
+function showOtherFilters() {
+  byId("other-filters").replaceChildren(...Object.entries(state.filters).filter(([name]) => !controlOf(name)).map(([name, values]) => {
+    const button = create("button", { type: "button", className: "chip", title: "Remove this filter", textContent: `${name}: ${values.join(", ")} ×` });
+    button.addEventListener("click", () => change({ filters: withoutFilter(state.filters, name) }));
+    return button;
+  }));
 }
 
 /** The header and every link, as the address says. */
@@ -275,6 +281,7 @@ function showSettings() {
   if (!dashboard) return;
   byId("refresh-seconds").value = String(effective().refresh);
   byId("clear-filters").hidden = Object.keys(state.filters).length === 0;
+  showOtherFilters();
   timeRange.show();
   for (const control of controls) control.show();
   for (const panel of panels) panel.linkAddresses();
@@ -308,7 +315,6 @@ byId("theme").addEventListener("change", ({ target }) => {
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
 addEventListener("popstate", () => {
   state = readState();
-  if (dashboard) state.filters = ownFilters(state.filters);
   showSettings();
   refresh();
 });

@@ -1,6 +1,6 @@
 /** Lines, areas, bars, pies and heat maps of Apache ECharts: columns and rows in long form -> an ECharts option. */
 
-import { colorOf, contrast, isDark, primaryColor, themeColors } from "./colors.js";
+import { colorOf, isDark, primaryColor, textOn, themeColors } from "./colors.js";
 import { columnLabel, formatDuration, formatTick, formatTime, formatValue, toTime } from "./format.js";
 
 /**
@@ -122,12 +122,16 @@ function pivot({ columns, rows, interval_ms: interval }, { kind, colors }) {
   const present = unique(rows.map(xOf));
   const xs = x?.type === "time" ? withGaps(present.sort((a, b) => a - b), interval) : present;
   const position = new Map(xs.map((value, index) => [value, index]));
-  const seriesColor = (label, name) => (!split && metrics.length === 1 ? colors?.[name] ?? primaryColor() : colorOf(label && metrics.length === 1 ? label : name, colors));
+  const seriesColor = (label, name, metric) => {
+    if (split) return colorOf(metrics.length === 1 ? label : name, colors);
+    if (typeof metric.color === "string") return metric.color;
+    return metrics.length === 1 ? primaryColor() : colorOf(name, colors);
+  };
   const splits = split ? inStableOrder(unique(rows.map((row) => row[split.index])), colors) : [null];
   const series = splits.flatMap((value) => metrics.map((metric) => {
     const label = split ? formatValue(value, split) : "";
     const name = [label, !split || metrics.length > 1 ? columnLabel(metric) : ""].filter(Boolean).join(" · ");
-    return { name, value, metric, values: Array(xs.length).fill(null), color: seriesColor(label, name) };
+    return { name, value, metric, values: Array(xs.length).fill(null), color: seriesColor(label, name, metric) };
   }));
   const seriesOf = new Map(splits.map((value, index) => [value, index * metrics.length]));
   for (const row of rows) {
@@ -353,10 +357,9 @@ function heatmapOption(panel, data, colors) {
   return { option, picksOf, description: describe("Heat map", panel, yLabels, xs, x) };
 }
 
-/** Black or white, whichever is easier to read on the cell's colour. */
+/** The colour of the text on a cell. */
 function cellText(value, low, high, { low: from, high: to }) {
   const [a, b] = [from, to].map((color) => color.match(/[\d.]+/g).map(Number));
   const share = high > low ? (value - low) / (high - low) : 0;
-  const color = `rgb(${[0, 1, 2].map((i) => a[i] + (b[i] - a[i]) * share).join(", ")})`;
-  return contrast(color, "#000000") > contrast(color, "#ffffff") ? "#000000" : "#ffffff";
+  return textOn(`rgb(${[0, 1, 2].map((i) => a[i] + (b[i] - a[i]) * share).join(", ")})`);
 }

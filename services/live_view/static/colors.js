@@ -90,6 +90,19 @@ export function contrast(one, other) {
   return (high + 0.05) / (low + 0.05);
 }
 
+/** Black or white, whichever is easier to read on a colour. */
+export const textOn = (color) => (contrast(color, "#000000") > contrast(color, "#ffffff") ? "#000000" : "#ffffff");
+
+/**
+ * The colour of a figure: of the first threshold above it, else of the last.
+ * @param {{range_type?: "number"|"percent", thresholds: Array<{up_to: number|null, color: string}>}} rule
+ * @param {[number, number]} [bounds]  what 0 and 100 percent stand for
+ */
+export function thresholdColor(figure, { range_type: type, thresholds }, [low, high] = [0, 100]) {
+  const place = type === "percent" && high > low ? ((figure - low) / (high - low)) * 100 : figure;
+  return (thresholds.find(({ up_to: limit }) => limit === null || limit === undefined || place < limit) ?? thresholds.at(-1)).color;
+}
+
 /** `color` moved toward `text` as little as gives the ratio on `surface`. */
 export function readable(color, surface, text, ratio) {
   const [from, to] = [channels(color), channels(text)];

@@ -2,7 +2,7 @@
 
 import { create } from "./dom.js";
 import { formatClock, formatTime } from "./format.js";
-import { ask } from "./state.js";
+import { ask, withoutFilter } from "./state.js";
 
 const SEARCH_DELAY_MS = 200;
 
@@ -66,9 +66,8 @@ export class FilterControl {
     this.request = new AbortController();
     const { signal } = this.request;
     const { from, to, filters } = this.page.query();
-    const { [this.control.id]: _, ...others } = filters;
     try {
-      const body = { control: this.control.id, from, to, filters: others, search: this.search.value };
+      const body = { control: this.control.id, from, to, filters: withoutFilter(filters, this.control.field), search: this.search.value };
       const { options } = await ask(`dashboards/${encodeURIComponent(this.page.dashboard)}/options`, { body, signal });
       this.fill(options);
     } catch (error) {

@@ -1,7 +1,7 @@
 /** One panel of a dashboard: its frame, its states, and what it draws. */
 
 import { Chart } from "./charts.js";
-import { contrast, readable, themeColors } from "./colors.js";
+import { readable, textOn, themeColors, thresholdColor } from "./colors.js";
 import { create } from "./dom.js";
 import { columnLabel, formatValue } from "./format.js";
 import { VegaMap } from "./map.js";
@@ -11,7 +11,7 @@ const CHARTS = { xy: Chart, pie: Chart, heatmap: Chart, vega: VegaMap };
 const STATIC = new Set(["markdown", "links"]);
 
 /**
- * @typedef {{controlLabel: (field: string) => string, addressOf: (dashboard: string) => string,
+ * @typedef {{labelOf: (field: string) => string, addressOf: (dashboard: string) => string,
  *   drilldownAddress: (drilldown: object, picks: Array) => string,
  *   actionOf: (panel: object, column: object) => string|null, pick: (panel: object, picks: Array, event: MouseEvent) => void}} Page
  *   what a panel needs of the page around it
@@ -74,7 +74,7 @@ export class Panel {
     const { id, kind, html, items } = this.definition;
     this.element.setAttribute("aria-labelledby", `title-${id}`);
     if (kind === "markdown") this.body.innerHTML = html;
-    if (kind === "links") this.links = this.body.appendChild(create("ul", { className: "links" }));
+    if (kind === "links") this.links = this.body.appendChild(create("ul", { className: `links ${this.definition.layout ?? "horizontal"}` }));
     if (kind === "metric") this.tiles = this.body.appendChild(create("div", { className: "metrics" }));
     if (kind in CHARTS) {
       this.canvas = this.body.appendChild(create("div", { className: "chart" }));
@@ -110,7 +110,7 @@ export class Panel {
   }
 
   showNote({ warning, ignored_filters: ignored = [] }) {
-    const unfiltered = ignored.map((field) => this.page.controlLabel(field)).join(", ");
+    const unfiltered = ignored.map((field) => this.page.labelOf(field)).join(", ");
     const sentences = [warning, unfiltered && `Not filtered by ${unfiltered}: its index has no such field.`].filter(Boolean);
     this.note.textContent = sentences.join(" ");
     this.note.hidden = sentences.length === 0;
@@ -195,13 +195,11 @@ export class Panel {
   /** The figure's colour by its thresholds, moved as far as reading it needs. */
   paint(tile, value, figure) {
     const { color: rule, static_color: fixed } = this.definition;
-    const step = rule?.thresholds.find(({ up_to: limit }) => limit === null || limit === undefined || figure < limit) ?? rule?.thresholds.at(-1);
-    const color = figure === null ? null : step?.color ?? fixed;
+    const color = figure === null ? null : rule ? thresholdColor(figure, rule) : fixed;
     if (!color) return;
     const { surface, text } = themeColors();
     if (rule?.apply_to === "background") {
-      tile.style.background = color;
-      tile.style.color = contrast(color, "#000000") > contrast(color, "#ffffff") ? "#000000" : "#ffffff";
+      Object.assign(tile.style, { background: color, color: textOn(color) });
       tile.classList.add("filled");
     } else {
       value.style.color = readable(color, surface, text, 3);

@@ -2,7 +2,7 @@
 
 /**
  * @typedef {{dashboard: string, from: string|null, to: string|null, refresh: number|null, theme: string|null,
- *   filters: Object<string, string[]>}} State   null: the dashboard's own default
+ *   filters: Object<string, string[]>}} State   null: the dashboard's own default; filters are values by field
  */
 
 export const RETRY_SECONDS = 10;
@@ -37,13 +37,17 @@ export function addressOf(state) {
   return `/d/${encodeURIComponent(state.dashboard)}${query.size ? `?${query}` : ""}`;
 }
 
-/** The filters with one value of one control added or taken away; of a control for one value, alone. */
-export function toggleFilter(filters, control, value, multiple = true) {
-  const present = filters[control] ?? [];
+/** The filters with one value of one field added or taken away; alone where a field is filtered by one value at a time. */
+export function toggleFilter(filters, field, value, multiple = true) {
+  const present = filters[field] ?? [];
   const without = present.filter((other) => other !== value);
   const values = without.length < present.length ? without : multiple ? [...present, value] : [value];
-  const { [control]: _, ...others } = filters;
-  return values.length ? { ...others, [control]: values } : others;
+  return values.length ? { ...filters, [field]: values } : withoutFilter(filters, field);
+}
+
+export function withoutFilter(filters, field) {
+  const { [field]: _, ...others } = filters;
+  return others;
 }
 
 /** An answer that is not the one asked for. `message` is a sentence part for people; `status` 0: no answer at all. */

@@ -1,5 +1,6 @@
 /** Tables of a panel's rows, and the same rows as a CSV file. */
 
+import { readable, textOn, themeColors, thresholdColor } from "./colors.js";
 import { columnLabel, formatValue, toTime } from "./format.js";
 
 /** More rows than this are in the CSV only. */
@@ -39,9 +40,13 @@ export function table(panel, { columns, rows }, { sorting, onSort, actionOf, onP
   columns.forEach((column, index) => heading.append(headingCell(column, index, sorting, onSort)));
   const body = element.createTBody();
   const actions = columns.map(actionOf);
+  const bounds = columns.map((column, index) => {
+    const figures = rows.map((row) => row[index]).filter(Number.isFinite);
+    return [Math.min(...figures), Math.max(...figures)];
+  });
   for (const row of sorted(rows, sorting).slice(0, TABLE_ROWS)) {
     const line = body.insertRow();
-    columns.forEach((column, index) => line.append(cell(column, row[index], actions[index], onPick)));
+    columns.forEach((column, index) => line.append(cell(column, row[index], actions[index], onPick, bounds[index])));
   }
   return element;
 }
@@ -59,7 +64,7 @@ function headingCell(column, index, sorting, onSort) {
   return cell;
 }
 
-function cell(column, value, action, onPick) {
+function cell(column, value, action, onPick, bounds) {
   const element = document.createElement("td");
   element.className = column.type;
   const text = formatValue(value, column);
@@ -72,7 +77,15 @@ function cell(column, value, action, onPick) {
     Object.assign(content, { type: "button", title: `${action}: ${text}` });
     content.addEventListener("click", (event) => onPick([{ column, value }], event));
   }
+  if (column.color?.thresholds && Number.isFinite(value)) paint(element, thresholdColor(value, column.color, bounds), column.color.apply_to);
   return element;
+}
+
+/** Colours a cell, or only its text, legibly. */
+function paint(element, color, applyTo) {
+  const { surface, text } = themeColors();
+  if (applyTo === "text" || applyTo === "value") element.style.color = readable(color, surface, text, 4.5);
+  else Object.assign(element.style, { background: color, color: textOn(color) });
 }
 
 const isLink = (value) => typeof value === "string" && value.startsWith("https://") && URL.canParse(value);
