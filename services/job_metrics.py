@@ -5,9 +5,10 @@
     python -m services.job_metrics --once        one sample, then end; what is counted between two samples is null
 
 Grain: one document per job and sample, and one per index and sample; connectors/job_metrics.sql and
-connectors/index_metrics.sql have the columns. Jobs that have ended are not sampled; nor are jobs whose name, less the
-prefix of the settings, still has a dot: they are another prefix's, or a query of the SQL client. Indices are those that
-have a template in kibana/index_templates; `_meta.time_field` of the template is the field whose maximum is `newest`.
+connectors/index_metrics.sql have the columns. One process of it is enough: a second one counts everything once more.
+Jobs that have ended are not sampled; nor are those whose name, less the prefix of the settings, still has a dot: they
+are another prefix's, or a query of the SQL client. Indices are those that have a template in kibana/index_templates;
+`_meta.time_field` of the template is the field whose maximum is `newest`.
 
 While Flink or Elasticsearch is away it says so once, and tries again after a pause that grows to 30 s. What passes
 meanwhile is in the next sample that is written.
@@ -51,6 +52,8 @@ TIMEOUT_SECONDS = 10
 RENEWAL_SECONDS, LOOK_SECONDS, SETTLE_SECONDS = 12.0, 0.25, 0.3
 # Flink knows some metrics of an operator only when there is something to tell.
 NAMES_KEPT_SECONDS = 60.0
+# Flink's REST interface knows no address of more than 4,096 characters; a name has 120 at most.
+NAMES_AT_ONCE = 25
 
 Answer = dict[str, Any]
 
@@ -301,10 +304,13 @@ class Flink:
         if time.monotonic() - asked_at > NAMES_KEPT_SECONDS:
             names = wanted(metric["id"] for metric in self._get(path))
             self._names[key] = time.monotonic(), names
-        answer: list[Answer] = self._get(path, agg="sum,min,max", get=",".join(names)) if names else []
-        if not answer:  # also when Flink does not know one of the names, as after a restart
+        answers: list[Answer] = []
+        for first in range(0, len(names), NAMES_AT_ONCE):
+            answers += self._get(path, agg="sum,min,max", get=",".join(names[first : first + NAMES_AT_ONCE]))
+        # To one name that it does not know, as after a restart, Flink answers with none.
+        if not names or len(answers) < len(names):
             self._names.pop(key, None)
-        return answer
+        return answers
 
     def _wait_for_new_metrics(self) -> None:
         clock = before = self._workers_clock()
@@ -406,7 +412,7 @@ class Sampler:
 
     def _is_away(self, what: str, problem: str) -> None:
         if what not in self._away:
-            print(f"{what} {problem}. Trying again until it does.", file=sys.stderr, flush=True)
+            print(f"{what} {problem}. Trying again.", file=sys.stderr, flush=True)
         self._away.add(what)
 
     def _is_back(self, what: str) -> None:
