@@ -10,11 +10,10 @@ import os
 import socket
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import requests
 import yaml
-from kafka import KafkaConsumer, TopicPartition
+from growing import records
 from kafka.errors import KafkaError
 
 from settings import settings
@@ -38,9 +37,8 @@ appender.console.layout.type = PatternLayout
 appender.console.layout.pattern = %d{yyyy-MM-dd HH:mm:ss,SSS} %-5p %c{1} - %m%n
 """
 
-# The topic that tells whether a producer works, and has worked before.
+# The topic that tells whether a producer has worked before.
 TOPIC_OF = {"wikimedia": "wiki_recentchange", "posts": "social_media"}
-SEEN = Path("/tmp/seen")  # noqa: S108 (the container's own)
 
 
 def write_flink_config() -> None:
@@ -53,7 +51,11 @@ def write_flink_config() -> None:
         "jobmanager.bind-host": everywhere,
         "taskmanager.host": socket.gethostname(),
         "taskmanager.bind-host": everywhere,
-        "jobmanager.memory.process.size": os.environ["JOBMANAGER_MEMORY"],
+        # Small enough for all of it in 8 GB. Python workers are outside of the TaskManager's process, so what Flink
+        # manages for them is of little use.
+        "jobmanager.memory.process.size": "860m",
+        "taskmanager.memory.managed.fraction": 0.15,
+        "env.java.opts.client": "-Xmx192m",
         "s3.endpoint": f"http://moto:{ports.port('moto')}",
     }
     conf = layout.flink_home() / "conf"
@@ -109,44 +111,6 @@ def produce(name: str) -> None:
     os.execv(sys.executable, [sys.executable, "-m", *command])  # noqa: S606 (no shell, fixed program)
 
 
-def records(topic: str) -> int:
-    """How many records were ever written to a topic, over all partitions."""
-    name = settings().prefix + topic
-    consumer = KafkaConsumer(bootstrap_servers=settings().kafka_bootstrap_servers, request_timeout_ms=10_000)
-    try:
-        partitions = [TopicPartition(name, number) for number in consumer.partitions_for_topic(name) or ()]
-        return sum(consumer.end_offsets(partitions).values()) if partitions else 0
-    finally:
-        consumer.close()
-
-
-def documents(index: str) -> int:
-    """How many documents an index has."""
-    name = settings().prefix + index
-    answer = requests.get(f"{settings().elasticsearch_hosts}/{name}/_count", auth=login(), timeout=10)
-    answer.raise_for_status()
-    return int(answer.json()["count"])
-
-
-def unhealthy(what: str) -> str:
-    """Why a part is not healthy, empty when it is.
-
-    An address must answer; a TaskManager must be registered; what a producer or the sampler writes must have grown
-    since the last look.
-    """
-    if what == "taskmanager":
-        found = requests.get(f"{flink.rest_url()}/taskmanagers", timeout=5).json()["taskmanagers"]
-        host = socket.gethostname()
-        return "" if any(host in one["path"] for one in found) else "It is not registered at the JobManager."
-    if what in TOPIC_OF or what == "metrics":
-        before = int(SEEN.read_text()) if SEEN.exists() else 0
-        now = documents("index_metrics") if what == "metrics" else records(TOPIC_OF[what])
-        SEEN.write_text(str(now))
-        return "" if now > before else f"What it writes has {now} records, and had {before} at the last look."
-    requests.get(what, timeout=5).raise_for_status()
-    return ""
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Exit codes: 0 done, 1 a problem (a sentence says which)."""
     top = argparse.ArgumentParser(prog="container.py", description="What the containers of docker-compose.yml run.")
@@ -155,7 +119,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands.add_parser("setup")
     commands.add_parser("submit").add_argument("jobs", nargs="+")
     commands.add_parser("produce").add_argument("name", choices=sorted(TOPIC_OF))
-    commands.add_parser("healthy").add_argument("what", help="an address, taskmanager, metrics, or a producer")
     options = top.parse_args(arguments)
     try:
         match options.command:
@@ -168,10 +131,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return stack_commands.main(["submit", *options.jobs])
             case "produce":
                 produce(options.name)
-            case "healthy":
-                problem = unhealthy(options.what)
-                print(problem or "healthy")
-                return 1 if problem else 0
     except (StackError, KafkaError, requests.RequestException) as problem:
         print(problem, file=sys.stderr)
         return 1
