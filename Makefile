@@ -8,7 +8,8 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3; do \
 SOURCE ?= synthetic
 RUN := .venv/bin/python
 
-.PHONY: help demo up down status test check format bench sql environment training-environment tools clean
+.PHONY: help demo view up down status test check format bench sql dashboards lineage environment training-environment \
+	tools clean
 
 help:  ## This list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,8 +17,11 @@ help:  ## This list
 	@echo "  SOURCE=live make demo   the public Wikimedia streams instead of generated events"
 	@echo "  PYTHON=python3.12       the interpreter for .venv;  .env.example lists all settings"
 
-demo: environment  ## Everything, running: stack, jobs, events; shows what is in the indices
+demo: environment chart-libraries  ## Everything, running: stack, jobs, events; shows what is in the indices
 	@$(RUN) -m stack.demo --source $(SOURCE)
+
+view: environment chart-libraries  ## The dashboards in the browser, from what is in Elasticsearch
+	@$(RUN) -m stack view
 
 up: environment  ## Start the local stack: Kafka, Elasticsearch, Flink, S3
 	@$(RUN) -m stack up
@@ -31,7 +35,7 @@ status: environment  ## What runs, and where
 sql: environment  ## The Flink SQL client with all tables declared
 	@$(RUN) -m stack sql
 
-test: environment-dev training-environment  ## All tests: Java, Python, and the real stack from end to end
+test: environment-dev training-environment chart-libraries  ## All tests: Java, Python, and the real stack from end to end
 	mvn -f connectors/pom.xml --batch-mode --no-transfer-progress verify
 	OMP_NUM_THREADS=1 .venv-training/bin/python -m pytest --confcutdir=tests/models tests/models
 	$(RUN) -m pytest
@@ -46,13 +50,27 @@ format: environment-dev  ## Put the Python files in form
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
 
+dashboards: environment  ## kibana/dashboards/*.yaml to what Kibana imports (Python 3.12 or later)
+	@test -x .venv-dashboards/bin/kb-dashboard || $(MAKE) --no-print-directory .venv-dashboards/ready
+	@$(RUN) -m kibana.compile $(if $(CHECK),--check)
+
+lineage: environment  ## docs/lineage.md: topics, jobs, indices and dashboards
+	@$(RUN) -m stack.lineage
+
 bench: environment-dev training-environment  ## Measure: each row a ratio to a reference of the same run
 	@.venv-training/bin/python -m bench.texts_per_second
 	@$(RUN) -m bench
 
 clean: $(if $(wildcard .venv .stack),environment)  ## Stop, and remove all that was built, downloaded or written
 	@test ! -x $(RUN) || $(RUN) -m stack down --data
-	rm -rf .stack .venv .venv-training connectors/*/target
+	rm -rf .stack .venv .venv-training .venv-dashboards services/live_view/node_modules connectors/*/target
+
+chart-libraries: services/live_view/node_modules/.package-lock.json  ## What the live view draws with, from npm
+
+services/live_view/node_modules/.package-lock.json: services/live_view/package-lock.json
+	@echo "Chart libraries of the live view (by npm; the first time this downloads about 20 MB)"
+	@npm ci --prefix services/live_view --no-audit --no-fund --loglevel=error
+	@touch $@
 
 tools:
 	@bash stack/tools.sh "$(PYTHON)"
@@ -80,4 +98,12 @@ training-environment: .venv-training/ready  ## What training the models needs, i
 	@echo "Training environment: .venv-training (by $(PYTHON); the first time this downloads about 200 MB)"
 	@test -x .venv-training/bin/python || "$(PYTHON)" -m venv .venv-training
 	@.venv-training/bin/pip install --quiet --disable-pip-version-check -r requirements-training.txt
+	@touch $@
+
+.venv-dashboards/ready: requirements-dashboards.txt
+	@python=$$(for p in $(PYTHON) python3.14 python3.13 python3.12 python3; do \
+		if $$p -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null; then echo $$p; exit; fi; done); \
+	test -n "$$python" || { echo "kb-dashboard needs Python 3.12 or later: name one with PYTHON=…" >&2; exit 1; }; \
+	"$$python" -m venv .venv-dashboards
+	@.venv-dashboards/bin/pip install --quiet --disable-pip-version-check -r requirements-dashboards.txt
 	@touch $@

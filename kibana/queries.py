@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -183,21 +183,23 @@ def _source(source: Json, view: View) -> Search:
 
 
 def _chart(chart: Chart, view: View) -> Search:
-    aggregations = dict(_figures(chart))
+    figures = list(enumerate(chart.figures()))
+    aggregations = dict(_figures(chart, figures))
     for dimension in reversed(chart.dimensions()):
+        # Groups around other groups have that figure too which they are in order of.
+        ordering = [_ordering(chart, dimension)] if dimension.type == "values" else []
         group = _group(chart, dimension, view)
-        # What orders the groups is computed for all of them, the rest for those that are shown only.
-        if aggregations:
-            group["aggs"] = aggregations
+        if inner := aggregations | dict(_figures(chart, ordering)):
+            group["aggs"] = inner
         aggregations = {"group": group}
     more = kql.query(chart.query.kql) if chart.query else None
     body: Json = {"size": 0, "track_total_hits": True, "query": view.query(chart.data_view, more)}
     return Search(chart.data_view, {**body, "aggs": aggregations} if aggregations else body)
 
 
-def _figures(chart: Chart) -> Iterator[tuple[str, Json]]:
+def _figures(chart: Chart, metrics: Iterable[tuple[int, Metric]]) -> Iterator[tuple[str, Json]]:
     """Name -> aggregation of every figure, and of every function of a formula; a plain count needs none."""
-    for number, metric in enumerate(chart.figures()):
+    for number, metric in metrics:
         if metric.formula is not None:
             for order, call in enumerate(formula.parse(metric.formula).calls):
                 made = _aggregation(chart.data_view, call.function, call.field, None)
@@ -280,9 +282,8 @@ def _group(chart: Chart, dimension: Dimension, view: View) -> Json:
     return {"terms": {**terms, "collect_mode": "breadth_first"}}
 
 
-def _order(chart: Chart, dimension: Dimension) -> Json:
-    """By the metric that `sort` names, else by the first; Lens orders by no formula."""
-    direction = dimension.sort.direction if dimension.sort else "desc"
+def _ordering(chart: Chart, dimension: Dimension) -> tuple[int, Metric]:
+    """Number and metric that `sort` names, else the first; Lens puts nothing in order of a formula."""
     number, metric = 0, chart.figures()[0]
     if dimension.sort:
         by = dimension.sort.by
@@ -292,6 +293,12 @@ def _order(chart: Chart, dimension: Dimension) -> Json:
         number, metric = named[0]
     if metric.formula is not None or metric.aggregation == "last_value":
         raise DashboardError(f"`{dimension.label}` cannot be in order of `{metric.label}`: name another with `sort`.")
+    return number, metric
+
+
+def _order(chart: Chart, dimension: Dimension) -> Json:
+    number, metric = _ordering(chart, dimension)
+    direction = dimension.sort.direction if dimension.sort else "desc"
     if metric.aggregation == "count" and metric.field is None:
         return {f"m{number}" if metric.filter else "_count": direction}
     path = f"m{number}>value" if metric.filter else f"m{number}"

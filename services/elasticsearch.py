@@ -9,7 +9,7 @@ from elasticsearch import Elasticsearch
 from settings import settings
 
 
-def client(timeout_seconds: float = 10) -> Elasticsearch:
+def elasticsearch_client(timeout_seconds: float = 10) -> Elasticsearch:
     """A client of all nodes; an API key goes before user and password."""
     chosen = settings()
     options: dict[str, Any] = {}

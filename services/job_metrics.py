@@ -37,6 +37,7 @@ from elasticsearch import ApiError, Elasticsearch, TransportError
 from elasticsearch.helpers import BulkIndexError, bulk
 
 from producers._command_line import positive, stop_on_signals
+from services.elasticsearch import elasticsearch_client
 from settings import ROOT, settings
 
 TEMPLATES = ROOT / "kibana/index_templates"
@@ -421,19 +422,6 @@ class Sampler:
         self._away.discard(what)
 
 
-def elasticsearch_client() -> Elasticsearch:
-    """A client by the settings: user and password, API key or no login."""
-    chosen = settings()
-    options: dict[str, Any] = {}
-    if key := chosen.elasticsearch_api_key.get_secret_value():
-        options["api_key"] = key
-    elif chosen.elasticsearch_username:
-        options["basic_auth"] = (chosen.elasticsearch_username, chosen.elasticsearch_password.get_secret_value())
-    if chosen.elasticsearch_ssl_ca:
-        options["ca_certs"] = chosen.elasticsearch_ssl_ca
-    return Elasticsearch(chosen.elasticsearch_hosts.split(";"), request_timeout=TIMEOUT_SECONDS, **options)
-
-
 def run(sampler: Sampler, every_seconds: float) -> None:
     """Take samples until the process is stopped; the pause doubles, to LONGEST_PAUSE_SECONDS, while one fails."""
     pause, due = every_seconds, time.monotonic()
@@ -456,7 +444,7 @@ def main(arguments: list[str] | None = None) -> int:
     stop_on_signals()
     logging.getLogger("elastic_transport").setLevel(logging.ERROR)  # it would tell of each try, with a traceback
     try:
-        with elasticsearch_client() as client:
+        with elasticsearch_client(TIMEOUT_SECONDS) as client:
             sampler = Sampler(Flink(settings().flink_url), client)
             if options.once:
                 return 0 if sampler.sample() else 1

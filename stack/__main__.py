@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from settings import settings
-from stack import cluster, jobs, layout, package, processes, sql
+from stack import cluster, jobs, layout, package, processes, services, sql
 from stack.errors import StackError
 
 COLORS = {"running": "green", "RUNNING": "green", "FINISHED": "green", "died": "red", "FAILED": "red"}
@@ -59,6 +59,8 @@ def parser() -> argparse.ArgumentParser:
     query = commands.add_parser("sql", help="open the Flink SQL client with every table of connectors/*.sql declared")
     query.add_argument("--live", action="store_true", help="queries go on and show each change (default: until now)")
     query.add_argument("-f", "--file", help="run the statements of a file instead of asking for them")
+
+    commands.add_parser("view", help="start the live view of the dashboards, if it does not run, and say where it is")
 
     commands.add_parser("package", help="write .stack/crowdpulse.zip, the code for `flink run -pyfs`")
 
@@ -211,6 +213,9 @@ def act(options: argparse.Namespace, console: Console) -> int:
             return cancel_jobs(console, options.jobs)
         case "sql":
             sql.client(options.live, options.file)
+        case "view":
+            services.start_live_view()
+            console.print(f"The dashboards: {services.live_view_url()}")
         case "package":
             console.print(f"Wrote {layout.shown(package.make())} ({len(package.files())} files).")
         case "run":
@@ -224,7 +229,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Exit codes: 0 done, 1 a problem (a sentence says which), 130 interrupted."""
     options = parser().parse_args(arguments)
     console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else WIDTH)
-    changes = options.command in {"up", "down", "submit", "cancel", "run", "stop"}
+    changes = options.command in {"up", "down", "submit", "cancel", "view", "run", "stop"}
     try:
         with only_one(console) if changes else nullcontext():
             return act(options, console)

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from settings import settings
-from stack import cluster, flink, jobs, processes
+from stack import cluster, flink, jobs, processes, services
 from stack.errors import StackError
 
 JOBS = ("kept_records", "wiki_edits", "wiki_intent", "wiki_users", "wiki_pages", "social_posts", "social_metrics")
@@ -74,6 +74,8 @@ INDICES = (
     Index("social_influencers", "window_start", ("window_start", "window_end", "rank", "username", "engagements")),
     Index("social_agreement", "window_start", ("window_start", "stated_sentiment", "sentiment", "agrees", "posts")),
     Index("social_alerts", "window_start", ("window_start", "dimension", "name", "metric", "value", "lower", "upper")),
+    Index("job_metrics", "sampled_at", ("sampled_at", "job", "records_in", "records_out", "event_time_lag_seconds")),
+    Index("index_metrics", "sampled_at", ("sampled_at", "index", "documents", "added", "newest_age_seconds")),
     Index("dead_letters", "rejected_at", ("rejected_at", "topic", "partition", "offset", "reason", "detail")),
     Index("late_events", "event_time", ("event_time", "watermark", "late_seconds", "topic", "offset", "job")),
 )
@@ -146,6 +148,7 @@ def start(console: Console, source: str) -> None:
         else:
             processes.run(name, [sys.executable, "-m", *(going_on(command) if ran_before else command)])
             console.print(f"Producer {name} runs in the background; `python -m stack logs {name}` shows what it says.")
+    services.start_job_metrics()
     for job in JOBS:
         with console.status(f"Submitting jobs/{job}.py …"):
             run = jobs.submit(job)
@@ -244,12 +247,14 @@ def main(arguments: list[str] | None = None) -> int:
         with Elasticsearch(settings().elasticsearch_hosts, request_timeout=30) as client:
             wait_for_documents(console, client, options.source)
             show(console, client)
+        services.start_live_view()
     except StackError as error:
         console.print(str(error), style="red", highlight=False, markup=False)
         return 1
     console.print(
         f"""
 The demo runs, after {time.monotonic() - began:.0f} s; events go on coming.
+  dashboards     {services.live_view_url()}
   Flink          {flink.rest_url()}
   Elasticsearch  {settings().elasticsearch_hosts}/wiki_edits/_search?sort=event_time:desc
                  {settings().elasticsearch_hosts}/wiki_intent/_search?q=intent:vandalism

@@ -16,6 +16,7 @@ UNKNOWN_HOLDER = "another user's process"
 OFFSETS = {
     "flink-rest": 81,
     "sql-gateway": 83,
+    "live-view": 90,
     "kafka": 92,
     "kafka-controller": 93,
     "taskmanager-data": 121,

@@ -23,6 +23,8 @@ fi
 
 command -v mvn >/dev/null || missing+=("Maven (Debian: apt-get install maven)")
 
+command -v npm >/dev/null || missing+=("npm, for the charts of the live view (Debian: apt-get install npm)")
+
 if [ "${#missing[@]}" -gt 0 ]; then
   echo "Missing on this machine:" >&2
   printf '  - %s\n' "${missing[@]}" >&2

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 import uvicorn
 
 from kibana.dashboards import DashboardError, load
-from services.elasticsearch import client
+from services.elasticsearch import elasticsearch_client
 from services.live_view.server import VENDOR, application
-from settings import settings
+from stack import ports
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--host", default="127.0.0.1", help="address to listen on; there is no login (default: %(default)s)"
     )
-    parser.add_argument("--port", type=int, default=settings().port(90), help="default: %(default)s")
+    parser.add_argument("--port", type=int, default=ports.port("live-view"), help="default: %(default)s")
     options = parser.parse_args(arguments)
     try:
         dashboards = load()
@@ -38,7 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"Listening on {options.host}: whoever reaches it reads everything, there is no login.", file=sys.stderr)
     print(f"The live view: http://{options.host}:{options.port}", flush=True)
     logging.getLogger("elastic_transport").setLevel(logging.ERROR)
-    uvicorn.run(application(dashboards, client()), host=options.host, port=options.port, log_level="warning")
+    uvicorn.run(
+        application(dashboards, elasticsearch_client()), host=options.host, port=options.port, log_level="warning"
+    )
     return 0
 
 

@@ -1,7 +1,7 @@
 """The server of the live view: each panel's search goes to Elasticsearch, its answer as a table to the page.
 
-It reads only: `_msearch`, and of Elasticsearch nothing else. The dashboards are read at the start; a changed file is there
-after a restart.
+It reads only: `_msearch`, and of Elasticsearch nothing else. The dashboards are read at the start: a changed file is
+there after a restart.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from elasticsearch import ApiError, Elasticsearch, TransportError
-from fastapi import Depends, FastAPI, HTTPException, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response
 from fastapi.responses import FileResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
 from markdown_it import MarkdownIt
@@ -37,6 +37,7 @@ HEADERS = {
     " base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
 }
 
 
@@ -71,69 +72,99 @@ class OptionsWanted(Seen):
     search: str = Field("", max_length=100)
 
 
+def _dashboard(name: str, request: Request) -> Dashboard:
+    dashboards: Mapping[str, Dashboard] = request.app.state.dashboards
+    if name not in dashboards:
+        raise HTTPException(404, f"There is no dashboard `{name}`; there are {', '.join(dashboards)}.")
+    return dashboards[name]
+
+
+def _client(request: Request) -> Elasticsearch:
+    client: Elasticsearch = request.app.state.elasticsearch
+    return client
+
+
+Chosen = Annotated[Dashboard, Depends(_dashboard)]
+Client = Annotated[Elasticsearch, Depends(_client)]
+routes = APIRouter()
+
+
+@routes.get("/", include_in_schema=False)
+def first(request: Request) -> RedirectResponse:
+    """The first dashboard."""
+    return RedirectResponse(f"/d/{next(iter(request.app.state.dashboards))}")
+
+
+@routes.get("/d/{name}", include_in_schema=False)
+def page(chosen: Chosen) -> FileResponse:
+    """The page, which shows the dashboard that its address names."""
+    return FileResponse(HERE / "static" / "index.html", media_type="text/html")
+
+
+@routes.get("/api/dashboards")
+def listed(request: Request) -> list[Json]:
+    """All dashboards."""
+    return [
+        {"id": each.id, "name": each.name, "description": each.description}
+        for each in request.app.state.dashboards.values()
+    ]
+
+
+@routes.get("/api/dashboards/{name}")
+def described(chosen: Chosen) -> Json:
+    """One dashboard."""
+    return description(chosen)
+
+
+@routes.post("/api/dashboards/{name}/data")
+def data(chosen: Chosen, client: Client, wanted: PanelsWanted) -> Json:
+    """What its panels show."""
+    panels = [panel for panel in chosen.panels if wanted.panels is None or panel.id in wanted.panels]
+    return shown(client, chosen, panels, wanted.view())
+
+
+@routes.post("/api/dashboards/{name}/options")
+def values(chosen: Chosen, client: Client, wanted: OptionsWanted) -> Json:
+    """The values that a control offers, the most frequent first."""
+    control = next((each for each in chosen.controls if each.id == wanted.control), None)
+    if control is None:
+        raise HTTPException(404, f"{chosen.id} has no control `{wanted.control}`.")
+    search = queries.options(control.data_view, control.field, wanted.view(), wanted.search)
+    (response,) = answers(client, [search])
+    if "error" in response:
+        raise HTTPException(503, problem(response))
+    buckets = response.get("aggregations", {}).get("values", {}).get("buckets", [])
+    return {"options": [{"value": _text(each), "count": each["doc_count"]} for each in buckets]}
+
+
+@routes.get("/healthz")
+def alive() -> Json:
+    """Whether this process answers."""
+    return {"status": "ok"}
+
+
+@routes.get("/readyz")
+def ready(request: Request, client: Client) -> Json:
+    """Whether Elasticsearch does, too."""
+    first_of_all = next(iter(request.app.state.dashboards.values()))
+    answers(client, [newest_of(index) for index in first_of_all.indices()])
+    return {"status": "ok"}
+
+
+async def with_headers(request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
+    """Nothing from elsewhere, and a page that is asked for anew after an update."""
+    response = await call(request)
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    return response
+
+
 def application(dashboards: Mapping[str, Dashboard], client: Elasticsearch) -> FastAPI:
     """The web application over these dashboards and this Elasticsearch."""
     app = FastAPI(title="Crowdpulse live view", docs_url=None, redoc_url=None)
-
-    @app.middleware("http")
-    async def with_headers(request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
-        response = await call(request)
-        for name, value in HEADERS.items():
-            response.headers.setdefault(name, value)
-        # The page and its parts: asked for anew after an update; what has a version in its name could be kept.
-        response.headers.setdefault("Cache-Control", "no-cache")
-        return response
-
-    def dashboard(name: str) -> Dashboard:
-        if name not in dashboards:
-            raise HTTPException(404, f"There is no dashboard `{name}`; there are {', '.join(dashboards)}.")
-        return dashboards[name]
-
-    chosen = Annotated[Dashboard, Depends(dashboard)]
-
-    @app.get("/", include_in_schema=False)
-    def first() -> RedirectResponse:
-        return RedirectResponse(f"/d/{next(iter(dashboards))}")
-
-    @app.get("/d/{name}", include_in_schema=False)
-    def page(found: chosen) -> FileResponse:
-        return FileResponse(HERE / "static" / "index.html", media_type="text/html")
-
-    @app.get("/api/dashboards")
-    def listed() -> list[Json]:
-        return [{"id": each.id, "name": each.name, "description": each.description} for each in dashboards.values()]
-
-    @app.get("/api/dashboards/{name}")
-    def described(found: chosen) -> Json:
-        return description(found)
-
-    @app.post("/api/dashboards/{name}/data")
-    def data(found: chosen, wanted: PanelsWanted) -> Json:
-        view = wanted.view()
-        panels = [panel for panel in found.panels if wanted.panels is None or panel.id in wanted.panels]
-        return shown(client, found, panels, view)
-
-    @app.post("/api/dashboards/{name}/options")
-    def values(found: chosen, wanted: OptionsWanted) -> Json:
-        control = next((each for each in found.controls if each.id == wanted.control), None)
-        if control is None:
-            raise HTTPException(404, f"{found.id} has no control `{wanted.control}`.")
-        search = queries.options(control.data_view, control.field, wanted.view(), wanted.search)
-        (response,) = answers(client, [search])
-        if "error" in response:
-            raise HTTPException(503, problem(response))
-        buckets = response.get("aggregations", {}).get("values", {}).get("buckets", [])
-        return {"options": [{"value": _text(each), "count": each["doc_count"]} for each in buckets]}
-
-    @app.get("/healthz")
-    def alive() -> Json:
-        return {"status": "ok"}
-
-    @app.get("/readyz")
-    def ready() -> Json:
-        answers(client, [Search(next(iter(next(iter(dashboards.values())).indices())), {"size": 0})])
-        return {"status": "ok"}
-
+    app.state.dashboards, app.state.elasticsearch = dashboards, client
+    app.middleware("http")(with_headers)
+    app.include_router(routes)
     app.mount("/static", StaticFiles(directory=HERE / "static"))
     app.mount("/vendor", StaticFiles(directory=VENDOR, check_dir=False))
     return app
