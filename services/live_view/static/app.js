@@ -260,7 +260,7 @@ function build(definition) {
 
 function clearButton() {
   const button = create("button", { type: "button", id: "clear-filters", textContent: "Clear filters" });
-  button.addEventListener("click", () => change({ filters: {} }));
+  button.addEventListener("click", () => changeFilters({}));
   return button;
 }
 
@@ -268,9 +268,15 @@ function clearButton() {
 function showOtherFilters() {
   byId("other-filters").replaceChildren(...Object.entries(state.filters).filter(([name]) => !controlOf(name)).map(([name, values]) => {
     const button = create("button", { type: "button", className: "chip", title: "Remove this filter", textContent: `${name}: ${values.join(", ")} ×` });
-    button.addEventListener("click", () => change({ filters: withoutFilter(state.filters, name) }));
+    button.addEventListener("click", () => changeFilters(withoutFilter(state.filters, name)));
     return button;
   }));
+}
+
+/** As `change`, from a button that goes away with its filter: the focus goes on to the filters. */
+function changeFilters(filters) {
+  change({ filters });
+  byId("controls").querySelector("summary")?.focus();
 }
 
 /** The header and every link, as the address says. */

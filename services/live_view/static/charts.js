@@ -1,6 +1,6 @@
 /** Lines, areas, bars, pies and heat maps of Apache ECharts: columns and rows in long form -> an ECharts option. */
 
-import { colorOf, isDark, primaryColor, textOn, themeColors } from "./colors.js";
+import { colorOf, isDark, primaryColor, textOn, themeColors, visible } from "./colors.js";
 import { columnLabel, formatDuration, formatTick, formatTime, formatValue, toTime } from "./format.js";
 
 /**
@@ -124,7 +124,7 @@ function pivot({ columns, rows, interval_ms: interval }, { kind, colors }) {
   const position = new Map(xs.map((value, index) => [value, index]));
   const seriesColor = (label, name, metric) => {
     if (split) return colorOf(metrics.length === 1 ? label : name, colors);
-    if (typeof metric.color === "string") return metric.color;
+    if (typeof metric.color === "string") return visible(metric.color);
     return metrics.length === 1 ? primaryColor() : colorOf(name, colors);
   };
   const splits = split ? inStableOrder(unique(rows.map((row) => row[split.index])), colors) : [null];
@@ -149,7 +149,7 @@ function shares(series) {
     ...one,
     values: one.values.map((value, index) => {
       const total = sum(series.filter(({ metric }) => metric.axis === one.metric.axis).map(({ values }) => values[index]));
-      return total ? (value ?? 0) / total : 0;
+      return total ? (value ?? 0) / total : null;
     }),
   }));
 }
@@ -190,10 +190,10 @@ function xyOption(panel, data, colors) {
   const titles = sides.map((side) => panel.axis_titles?.[side] ?? "");
   const shift = time && panel.chart === "bar" ? (data.interval_ms ?? 0) / 2 : 0;
   const labels = time ? [] : xs.map((value) => (x ? formatValue(value, x) : String(value)));
-  const ownColor = (label) => (!split && series.length === 1 ? panel.colors?.[label] : undefined);
+  const ownColor = (label) => (!split && series.length === 1 && panel.colors?.[label] ? visible(panel.colors[label]) : undefined);
 
   const points = (values) => values.map((value, index) => {
-    const shown = stacked ? value ?? 0 : value;
+    const shown = stacked && !percentage ? value ?? 0 : value;
     return time ? [xs[index] + shift, shown] : { value: shown, itemStyle: { color: ownColor(labels[index]) } };
   });
   const alone = (values, index) => values[index] !== null && (values[index - 1] ?? null) === null && (values[index + 1] ?? null) === null;

@@ -27,11 +27,17 @@ export function declareColors(colors) {
  */
 export function colorOf(name, colors) {
   const declared = colors?.[name] ?? declaredColors.get(name);
-  if (declared) return declared;
+  if (declared) return visible(declared);
   if (!assignedColors.has(name)) assignedColors.set(name, assignedColors.size);
-  const free = palette().filter((color) => [...declaredColors.values()].every((taken) => distance(color, taken) > ALIKE));
-  const choice = free.length >= 4 ? free : palette();
-  return choice[assignedColors.get(name) % choice.length];
+  const taken = (color) => [...declaredColors.values()].some((other) => distance(color, other) < ALIKE);
+  const freeFirst = palette().toSorted((a, b) => taken(a) - taken(b));
+  return freeFirst[assignedColors.get(name) % freeFirst.length];
+}
+
+/** A declared colour as it can be told from the surface: 3:1 for shapes, 4.5:1 for text (WCAG 2.2, 1.4.11 and 1.4.3). */
+export function visible(color, ratio = 3) {
+  const { surface, text } = themeColors();
+  return readable(color, surface, text, ratio);
 }
 
 /** The colour of figures that are not split by a value. */
@@ -104,7 +110,7 @@ export function thresholdColor(figure, { range_type: type, thresholds }, [low, h
 }
 
 /** `color` moved toward `text` as little as gives the ratio on `surface`. */
-export function readable(color, surface, text, ratio) {
+function readable(color, surface, text, ratio) {
   const [from, to] = [channels(color), channels(text)];
   for (let share = 0; share < 1; share += 0.1) {
     const mixed = `rgb(${from.map((c, i) => Math.round(c + (to[i] - c) * share)).join(", ")})`;

@@ -20,11 +20,11 @@ function formatNumber(value, options) {
   return numberFormats.get(key).format(value);
 }
 
-/** Bytes in powers of 1024: 1536 -> "1.5 KiB". */
+/** Bytes in powers of 1000: 1500 -> "1.5 kB". */
 function formatBytes(value, decimals) {
-  const units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
-  const power = Math.min(units.length - 1, value ? Math.max(0, Math.floor(Math.log2(Math.abs(value)) / 10)) : 0);
-  return formatNumber(value / 1024 ** power, { maximumFractionDigits: power ? decimals : 0 }) + NO_BREAK + units[power];
+  const units = ["B", "kB", "MB", "GB", "TB", "PB"];
+  const power = Math.min(units.length - 1, value ? Math.max(0, Math.floor(Math.log10(Math.abs(value)) / 3)) : 0);
+  return formatNumber(value / 1000 ** power, { maximumFractionDigits: power ? decimals : 0 }) + NO_BREAK + units[power];
 }
 
 /** A duration in milliseconds as its two largest units: 3_725_000 -> "1 h 2 min". */

@@ -1,7 +1,7 @@
 /** One panel of a dashboard: its frame, its states, and what it draws. */
 
 import { Chart } from "./charts.js";
-import { readable, textOn, themeColors, thresholdColor } from "./colors.js";
+import { textOn, thresholdColor, visible } from "./colors.js";
 import { create } from "./dom.js";
 import { columnLabel, formatValue } from "./format.js";
 import { VegaMap } from "./map.js";
@@ -51,20 +51,20 @@ export class Panel {
 
   information(description) {
     const id = `about-${this.definition.id}`;
-    const button = create("button", { type: "button", className: "information", ariaLabel: `About ${this.definition.title}`, textContent: "i" });
+    const button = create("button", { type: "button", className: "information", ariaLabel: `About ${this.definition.title}` });
     button.setAttribute("aria-describedby", id);
     return create("span", { className: "information-anchor" }, button, create("span", { id, role: "tooltip", textContent: description }));
   }
 
   tableButton() {
-    this.toggle = create("button", { type: "button", textContent: "Table", ariaExpanded: "false", disabled: true });
+    this.toggle = create("button", { type: "button", textContent: "Table", ariaLabel: `Table: ${this.definition.title}`, ariaExpanded: "false", disabled: true });
     this.toggle.setAttribute("aria-controls", `table-${this.definition.id}`);
     this.toggle.addEventListener("click", () => this.openTable(this.toggle.ariaExpanded !== "true"));
     return this.toggle;
   }
 
   csvButton() {
-    this.save = create("button", { type: "button", textContent: "CSV", title: "Download these rows", disabled: true });
+    this.save = create("button", { type: "button", textContent: "CSV", ariaLabel: `CSV: ${this.definition.title}`, title: "Download these rows", disabled: true });
     this.save.addEventListener("click", () => download(`${this.definition.title || this.definition.id}.csv`, csv(this.data)));
     return this.save;
   }
@@ -148,7 +148,7 @@ export class Panel {
 
   drawTable() {
     const { scrollTop, scrollLeft } = this.rows;
-    const focused = this.rows.contains(document.activeElement) ? document.activeElement.dataset.column : undefined;
+    const focused = [...this.rows.querySelectorAll("button, a")].indexOf(document.activeElement);
     this.rows.replaceChildren(table(this.definition, this.data, {
       sorting: this.sorting,
       onSort: (column) => this.sort(column),
@@ -156,7 +156,7 @@ export class Panel {
       onPick: (picks, event) => this.page.pick(this.definition, picks, event),
     }));
     Object.assign(this.rows, { scrollTop, scrollLeft });
-    if (focused !== undefined) this.rows.querySelector(`[data-column="${focused}"]`)?.focus({ preventScroll: true });
+    if (focused >= 0) this.rows.querySelectorAll("button, a")[focused]?.focus({ preventScroll: true });
   }
 
   /** Ascending, descending, then as the rows came. */
@@ -197,12 +197,11 @@ export class Panel {
     const { color: rule, static_color: fixed } = this.definition;
     const color = figure === null ? null : rule ? thresholdColor(figure, rule) : fixed;
     if (!color) return;
-    const { surface, text } = themeColors();
     if (rule?.apply_to === "background") {
       Object.assign(tile.style, { background: color, color: textOn(color) });
       tile.classList.add("filled");
     } else {
-      value.style.color = readable(color, surface, text, 3);
+      value.style.color = visible(color, 4.5);
     }
   }
 }

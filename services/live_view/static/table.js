@@ -1,6 +1,6 @@
 /** Tables of a panel's rows, and the same rows as a CSV file. */
 
-import { readable, textOn, themeColors, thresholdColor } from "./colors.js";
+import { textOn, thresholdColor, visible } from "./colors.js";
 import { columnLabel, formatValue, toTime } from "./format.js";
 
 /** More rows than this are in the CSV only. */
@@ -58,7 +58,6 @@ function headingCell(column, index, sorting, onSort) {
   const button = cell.appendChild(document.createElement("button"));
   button.type = "button";
   button.textContent = columnLabel(column);
-  button.dataset.column = index;
   button.addEventListener("click", () => onSort(index));
   if (sorting?.column === index) cell.ariaSort = sorting.descending ? "descending" : "ascending";
   return cell;
@@ -67,10 +66,11 @@ function headingCell(column, index, sorting, onSort) {
 function cell(column, value, action, onPick, bounds) {
   const element = document.createElement("td");
   element.className = column.type;
-  const text = formatValue(value, column);
+  const text = isLink(value) ? readableAddress(value) : formatValue(value, column);
   const known = value !== null && value !== undefined && value !== "";
   const content = element.appendChild(document.createElement(known && action ? "button" : isLink(value) ? "a" : "span"));
   content.textContent = text;
+  content.dir = "auto";
   if (text.length > 60) content.title = text;
   if (content.tagName === "A") Object.assign(content, { href: value, target: "_blank", rel: "noopener noreferrer" });
   if (content.tagName === "BUTTON") {
@@ -83,9 +83,17 @@ function cell(column, value, action, onPick, bounds) {
 
 /** Colours a cell, or only its text, legibly. */
 function paint(element, color, applyTo) {
-  const { surface, text } = themeColors();
-  if (applyTo === "text" || applyTo === "value") element.style.color = readable(color, surface, text, 4.5);
+  if (applyTo === "text" || applyTo === "value") element.style.color = visible(color, 4.5);
   else Object.assign(element.style, { background: color, color: textOn(color) });
+}
+
+/** An address without percent signs, where it can be read so. */
+function readableAddress(address) {
+  try {
+    return decodeURI(address);
+  } catch {
+    return address;
+  }
 }
 
 const isLink = (value) => typeof value === "string" && value.startsWith("https://") && URL.canParse(value);
