@@ -25,10 +25,8 @@ from typing import Any
 import requests
 from rich.console import Console
 
-from settings import ROOT, settings
-
-TEMPLATES = ROOT / "kibana" / "index_templates"
-DASHBOARDS = ROOT / "kibana" / "dashboards"
+from kibana.dashboards import FOLDER, TEMPLATES, time_field
+from settings import settings
 
 WAIT_SECONDS = 180.0
 POLL_SECONDS = 1.0
@@ -52,7 +50,6 @@ def data_views() -> list[SavedObject]:
     """
     views = []
     for file in sorted(TEMPLATES.glob("*.json")):
-        time_field = json.loads(file.read_text(encoding="utf-8"))["_meta"]["time_field"]
         index = settings().prefix + file.stem
         views.append(
             {
@@ -61,7 +58,7 @@ def data_views() -> list[SavedObject]:
                 "attributes": {
                     "title": index,
                     "name": index,
-                    "timeFieldName": time_field,
+                    "timeFieldName": time_field(file.stem),
                     "allowNoIndex": True,  # a job makes the index with its first document
                 },
                 "references": [],
@@ -352,7 +349,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     console = Console(soft_wrap=True)
     try:
-        load(from_settings(options.ca), [*data_views(), *dashboards(DASHBOARDS)], options.wait, console)
+        load(from_settings(options.ca), [*data_views(), *dashboards(FOLDER)], options.wait, console)
     except LoadError as error:
         print(error, file=sys.stderr)
         return 1

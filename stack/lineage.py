@@ -4,7 +4,7 @@
     python -m stack.lineage --check    exit with 1 if it is not what would be written
 
 Nothing is run: jobs are read for the `reads` and `writes` that they give to `table_environment`, tables for their
-connector and for the producers that their comment names, dashboards for their data views.
+connector and for the producers that their comment names, dashboards for the indices of their panels.
 """
 
 from __future__ import annotations
@@ -17,10 +17,8 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import yaml
-
+from kibana.dashboards import FOLDER, TEMPLATES, DashboardError, load
 from settings import ROOT
 from stack.errors import StackError
 
@@ -132,34 +130,21 @@ def _strings(value: ast.expr, tree: ast.Module) -> Iterator[str]:
             raise ValueError(f"not understood: {ast.unparse(value)}")
 
 
-def indices(folder: Path = ROOT / "kibana" / "index_templates") -> dict[str, str]:
+def indices() -> dict[str, str]:
     """The indices, each with who writes it by its template's description."""
     found = {}
-    for file in sorted(folder.glob("*.json")):
+    for file in sorted(TEMPLATES.glob("*.json")):
         description = json.loads(file.read_text(encoding="utf-8"))["_meta"]["description"]
         found[file.stem] = description.rpartition("Written by ")[2].rstrip(".").removesuffix(".py")
     return found
 
 
-def dashboards(folder: Path = ROOT / "kibana" / "dashboards") -> dict[str, set[str]]:
-    """The dashboards by title, each with the data views of its panels and controls."""
-    found = {}
-    for file in sorted(folder.glob("*.y*ml")):
-        for dashboard in yaml.safe_load(file.read_text(encoding="utf-8"))["dashboards"]:
-            found[dashboard["name"]] = set(_data_views(dashboard))
-    return found
-
-
-def _data_views(value: Any) -> Iterator[str]:
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            if key == "data_view" and isinstance(inner, str):
-                yield inner
-            else:
-                yield from _data_views(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _data_views(inner)
+def dashboards(folder: Path = FOLDER) -> dict[str, set[str]]:
+    """The dashboards by title, each with the indices that its panels read. Raises StackError for a wrong file."""
+    try:
+        return {dashboard.name: dashboard.indices() for dashboard in load(folder).values()}
+    except DashboardError as error:
+        raise StackError(str(error)) from error
 
 
 def edges_by_suite() -> dict[str, set[Edge]]:

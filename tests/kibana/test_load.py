@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from kibana import dashboards as files
 from kibana import load
 from settings import settings
-from stack import demo
 from tests.kibana_server import Kibana, KibanaServer
 from tests.local_server import LocalServer, QuietHandler
 
@@ -45,7 +45,7 @@ PEOPLE = dashboard("people", "Social people", ("index-pattern", "social_users"),
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of the compiled dashboards, with two that link to one another."""
-    monkeypatch.setattr(load, "DASHBOARDS", tmp_path)
+    monkeypatch.setattr(load, "FOLDER", tmp_path)
     monkeypatch.setattr(load, "POLL_SECONDS", 0.01)
     write(tmp_path / "overview.ndjson", OVERVIEW)
     write(tmp_path / "people.ndjson", PEOPLE)
@@ -81,7 +81,7 @@ def test_dashboards_and_a_data_view_per_index_are_there_afterwards(run: Callable
         assert run(server) == 0
         stored = server.kibana.objects["default"]
 
-    templates = {file.stem for file in load.TEMPLATES.glob("*.json")}
+    templates = {file.stem for file in files.TEMPLATES.glob("*.json")}
     assert len(templates) >= 20
     assert {name for kind, name in stored if kind == "index-pattern"} == templates
     assert {name for kind, name in stored if kind == "dashboard"} == {"overview", "people"}
@@ -94,12 +94,14 @@ def test_dashboards_and_a_data_view_per_index_are_there_afterwards(run: Callable
     }
 
 
-def test_a_data_view_goes_by_a_time_of_its_index() -> None:
-    fields = {view["id"]: view["attributes"]["timeFieldName"] for view in load.data_views()}
-    for name, field in fields.items():
-        mappings = json.loads((load.TEMPLATES / f"{name}.json").read_text())["template"]["mappings"]
-        assert mappings["properties"][field]["type"] == "date", name
-    assert {index.name for index in demo.INDICES} <= set(fields)
+def test_the_compiled_dashboards_can_be_loaded() -> None:
+    objects = [*load.data_views(), *load.dashboards(files.FOLDER)]
+    titles = {dashboard.id: dashboard.name for dashboard in files.load().values()}
+    assert {saved["id"]: saved["attributes"]["title"] for saved in objects if saved["type"] == "dashboard"} == titles
+    assert load.unresolved(objects) == []
+    with KibanaServer() as server:
+        assert load.Kibana(server.address).import_objects(objects) == {}
+        assert set(server.kibana.objects["default"]) == {(saved["type"], saved["id"]) for saved in objects}
 
 
 def test_loading_twice_changes_nothing(run: Callable[..., int]) -> None:

@@ -79,19 +79,17 @@ def test_the_check_fails_where_the_page_is_old(
     assert capsys.readouterr().err.count("docs/lineage.md is not current: `make lineage` writes it.") == 2
 
 
-def test_the_data_views_of_a_dashboard_are_found_wherever_they_stand(tmp_path: Path) -> None:
-    (tmp_path / "d.yaml").write_text(
-        """
-        dashboards:
-          - name: One
-            controls: [{data_view: a, field: data_view}]
-            panels:
-              - {lens: {type: line, data_view: b, layers: [{data_view: c}]}}
-              - {lens: {type: metric, data_view: b}}
-          - {name: Two, panels: []}
-        """
-    )
-    assert lineage.dashboards(tmp_path) == {"One": {"a", "b", "c"}, "Two": set()}
+def test_a_dashboard_is_behind_each_index_that_its_panels_read() -> None:
+    edges = set().union(*lineage.edges_by_suite().values())
+    read = {(name, title) for (kind, name), (_, title) in edges if kind == "index"}
+    assert read == {(index, title) for title, indices in lineage.dashboards().items() for index in indices}
+    assert {("social_posts", "Social overview"), ("dead_letters", "Pipeline health")} <= read
+
+
+def test_a_file_of_dashboards_that_is_wrong_is_said(tmp_path: Path) -> None:
+    (tmp_path / "d.yaml").write_text("dashboards: [{id: one, name: One}]")
+    with pytest.raises(StackError, match=r"d\.yaml is wrong"):
+        lineage.dashboards(tmp_path)
 
 
 def test_a_dashboard_on_an_index_that_is_not_declared_is_said(
