@@ -19,6 +19,9 @@ let panels = [];
 let controls = [];
 let timeRange = null;
 
+/** ECharts is run after this module, while the first answers are on their way; DOMContentLoaded comes after both. */
+const chartLibrary = new Promise((resolve) => addEventListener("DOMContentLoaded", resolve));
+
 /** What is shown: the last good answer, when it came, and the question that it answers. */
 let shown = null;
 /** Why the last attempt failed: {reason, retryAt}; null after a success. */
@@ -240,7 +243,7 @@ function build(definition) {
   const inReadingOrder = dashboard.panels.toSorted(({ grid: a }, { grid: b }) => a.y - b.y || a.x - b.x);
   panels = inReadingOrder.map((panel) => new Panel(panel, page));
   byId("panels").replaceChildren(...panels.map(({ element }) => element));
-  setTimeout(() => panels.forEach((panel) => panel.prepare()));
+  chartLibrary.then(() => panels.forEach((panel) => panel.prepare()));
   controls = dashboard.controls.map((control) => new FilterControl(control, {
     dashboard: dashboard.id,
     query: () => ({ ...effective(), filters: state.filters }),
@@ -327,9 +330,4 @@ addEventListener("popstate", () => {
 
 showSettings();
 setInterval(() => document.hidden || tick(), 1000);
-if (typeof echarts === "undefined") {
-  fail(new Error("the chart library is missing: run `npm ci` in services/live_view and load this page again"));
-  tick();
-} else {
-  refresh();
-}
+refresh();

@@ -27,6 +27,7 @@ export class Chart {
    */
   constructor(element, panel, onPick) {
     this.panel = panel;
+    if (typeof echarts === "undefined") throw new Error("the chart library is missing; run `npm ci` in services/live_view");
     this.chart = echarts.init(element);
     this.chart.on("click", (event) => onPick(this.picksOf?.(event) ?? [], event.event.event));
   }
@@ -233,8 +234,10 @@ function xyOption(panel, data, colors) {
       ...(panel.chart === "bar"
         ? { type: "bar", barMaxWidth: 42, barMinHeight: stacked ? 0 : 1, barCategoryGap: time ? "12%" : "28%" }
         : {
-          type: "line", connectNulls: false, showSymbol: true, symbol: "circle",
-          symbolSize: (_, { dataIndex }) => (!stacked && alone(values, dataIndex) ? 5 : 0),
+          type: "line", connectNulls: false, symbol: "circle",
+          // A point between two gaps is no line: it is drawn as a dot. Dots for all would be slow.
+          showSymbol: !stacked && values.some((_, index) => alone(values, index)),
+          symbolSize: (_, { dataIndex }) => (alone(values, dataIndex) ? 5 : 0),
           lineStyle: { width: panel.chart === "area" && stacked ? 1 : 2 },
           areaStyle: panel.chart === "area" ? { opacity: stacked ? 0.7 : 0.18 } : undefined,
         }),

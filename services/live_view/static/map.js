@@ -6,7 +6,7 @@ const loadScript = (path) => new Promise((resolve, reject) => {
   const script = document.head.appendChild(document.createElement("script"));
   script.src = path;
   script.addEventListener("load", resolve);
-  script.addEventListener("error", () => reject(new Error(`${path} is missing: run \`npm ci\` in services/live_view`)));
+  script.addEventListener("error", () => reject(new Error(`${path} is missing; run \`npm ci\` in services/live_view`)));
 });
 
 let loading;
@@ -37,6 +37,7 @@ function fitted(spec, { width, height }) {
 export class VegaMap {
   constructor(element, panel, onPick) {
     Object.assign(this, { element, panel, onPick });
+    loadVega().catch(() => {}); // Early; update() waits for it and tells of its failure.
   }
 
   /** @param {{spec: object, columns?: Array}} data */

@@ -129,7 +129,12 @@ export class Panel {
   prepare() {
     const { kind } = this.definition;
     if (!(kind in CHARTS)) return;
-    this.chart = new CHARTS[kind](this.canvas, this.definition, (picks, event) => this.page.pick(this.definition, picks, event));
+    try {
+      this.chart = new CHARTS[kind](this.canvas, this.definition, (picks, event) => this.page.pick(this.definition, picks, event));
+    } catch (error) {
+      this.fail(error);
+      return;
+    }
     new ResizeObserver(([{ contentRect: { width, height } }]) => {
       if (width && this.chart.resize(Math.floor(width), Math.floor(height))) this.draw();
     }).observe(this.canvas);
@@ -140,10 +145,14 @@ export class Panel {
     try {
       await this.chart.update(this.data);
     } catch (error) {
-      console.error(error);
-      this.element.dataset.state = "error";
-      this.message.textContent = `This chart cannot be drawn: ${error.message}.`;
+      this.fail(error);
     }
+  }
+
+  fail(error) {
+    console.error(error);
+    this.element.dataset.state = "error";
+    this.message.textContent = `This chart cannot be drawn: ${error.message}.`;
   }
 
   drawTable() {
