@@ -94,6 +94,20 @@ def dashboards(folder: Path) -> list[SavedObject]:
     return list(found.values())
 
 
+def with_prefix(dashboard: SavedObject, prefix: str) -> SavedObject:
+    """`dashboard` with `prefix` before the indices of its Vega drawings, which name an index and not a data view."""
+    panels = json.loads(dashboard["attributes"]["panelsJSON"])
+    for panel in panels:
+        drawing = panel["embeddableConfig"].get("savedVis", {})
+        if drawing.get("type") == "vega":
+            spec = json.loads(drawing["params"]["spec"])
+            for source in spec["data"]:
+                if isinstance(source.get("url"), dict):
+                    source["url"]["index"] = prefix + source["url"]["index"]
+            drawing["params"]["spec"] = json.dumps(spec)
+    return {**dashboard, "attributes": {**dashboard["attributes"], "panelsJSON": json.dumps(panels)}}
+
+
 def unresolved(objects: list[SavedObject]) -> list[str]:
     """A sentence for each object that refers to what is not among `objects`."""
     known = {(saved["type"], saved["id"]) for saved in objects}
@@ -349,7 +363,12 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     console = Console(soft_wrap=True)
     try:
-        load(from_settings(options.ca), [*data_views(), *dashboards(FOLDER)], options.wait, console)
+        found = dashboards(FOLDER)
+        if settings().prefix:
+            found = [
+                with_prefix(saved, settings().prefix) if saved["type"] == "dashboard" else saved for saved in found
+            ]
+        load(from_settings(options.ca), [*data_views(), *found], options.wait, console)
     except LoadError as error:
         print(error, file=sys.stderr)
         return 1

@@ -131,6 +131,21 @@ def test_the_prefix_is_in_the_pattern_and_not_in_the_id(run: Callable[..., int])
     assert view["attributes"]["title"] == view["attributes"]["name"] == "test.social_posts"
 
 
+def test_the_prefix_is_in_drawings_too() -> None:
+    def indices(dashboard: Json) -> list[str]:
+        panels = json.loads(dashboard["attributes"]["panelsJSON"])
+        drawings = [panel["embeddableConfig"].get("savedVis", {}) for panel in panels]
+        specs = [json.loads(drawing["params"]["spec"]) for drawing in drawings if drawing.get("type") == "vega"]
+        urls = [source.get("url") for spec in specs for source in spec["data"]]
+        return [url["index"] for url in urls if isinstance(url, dict)]
+
+    found = {saved["id"]: saved for saved in load.dashboards(files.FOLDER)}
+    before = indices(found["wikipedia-map"])
+    assert before
+    assert indices(load.with_prefix(found["wikipedia-map"], "test.")) == [f"test.{index}" for index in before]
+    assert load.with_prefix(OVERVIEW, "test.") == OVERVIEW
+
+
 def test_a_starting_kibana_is_waited_for(run: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
     with KibanaServer(Kibana(unavailable_answers=3)) as server:
         assert run(server) == 0
