@@ -31,6 +31,8 @@ Kind = Literal["post", "correction", "late", "odd", "copy", "malformed"]
 NOMINAL_RATE = 50.0  # records/s
 USERS = 20_000
 OUT_OF_ORDER_MS = 4_999
+# Pictures say something without words: no model can score these posts.
+UNCAPTIONED_TYPES, UNCAPTIONED_SHARE = ("image", "story"), 0.04
 LATE_SECONDS = (1_800.0, 5_400.0)
 CORRECTED_AFTER_SECONDS = (1.0, 15.0)  # of the post's own time
 INFLUENCER_FOLLOWERS = 50_000
@@ -359,6 +361,8 @@ class _Story:
         if abusive:
             sentiment, language = "negative", "en"
             text = self._texts.abuse(draw, hashtags=hashtags, mention=mention)
+        elif post_type in UNCAPTIONED_TYPES and draw() < UNCAPTIONED_SHARE:
+            text = ""
         else:
             text = self._texts.text(
                 draw,

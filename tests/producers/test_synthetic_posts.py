@@ -87,7 +87,7 @@ RULES: dict[str, Callable[[Any], bool]] = {
     "engagement_rate": lambda value: value is None or value >= 0,
     **{name: lambda value: isinstance(value, bool) for name in ("is_verified", "is_influencer", "is_viral")},
     "language": lambda value: value in _post_texts.LANGUAGES,
-    "text": lambda value: 20 <= len(value) <= 280,
+    "text": lambda value: value == "" or 20 <= len(value) <= 280,
 }
 
 
@@ -420,7 +420,10 @@ def test_texts_are_many_and_name_their_hashtags_and_people() -> None:
     names = {user.username for user in population(USERS)}
 
     assert len(texts) > 0.85 * len(posts())
-    for fields in posts():
+    wordless = [fields for fields in posts() if not fields["text"]]
+    assert {fields["post_type"] for fields in wordless} == {"image", "story"}
+    assert 0.005 < len(wordless) / len(posts()) < 0.02
+    for fields in (each for each in posts() if each["text"]):
         assert re.findall(r"#(\w+)", fields["text"]) == fields["hashtags"]
         assert set(re.findall(r"@([\w.-]+)", fields["text"])) <= names
     assert 0.05 < mean("@" in text for text in texts) < 0.25
