@@ -25,7 +25,7 @@ from typing import Any
 import requests
 from rich.console import Console
 
-from kibana.dashboards import FOLDER, TEMPLATES, time_field
+from kibana.dashboards import FOLDER, TEMPLATES, outlines, time_field
 from settings import settings
 
 WAIT_SECONDS = 180.0
@@ -94,8 +94,9 @@ def dashboards(folder: Path) -> list[SavedObject]:
     return list(found.values())
 
 
-def with_prefix(dashboard: SavedObject, prefix: str) -> SavedObject:
-    """`dashboard` with `prefix` before the indices of its Vega drawings, which name an index and not a data view."""
+def drawn_here(dashboard: SavedObject, prefix: str) -> SavedObject:
+    """`dashboard` with what its Vega drawings need here: `prefix` before their indices, since they name an index and not
+    a data view, and the countries' outlines, which are not in the compiled file."""
     panels = json.loads(dashboard["attributes"]["panelsJSON"])
     for panel in panels:
         drawing = panel["embeddableConfig"].get("savedVis", {})
@@ -104,6 +105,8 @@ def with_prefix(dashboard: SavedObject, prefix: str) -> SavedObject:
             for source in spec["data"]:
                 if isinstance(source.get("url"), dict):
                     source["url"]["index"] = prefix + source["url"]["index"]
+                elif source["name"] == "outlines" and outlines():
+                    source["values"] = outlines()
             drawing["params"]["spec"] = json.dumps(spec)
     return {**dashboard, "attributes": {**dashboard["attributes"], "panelsJSON": json.dumps(panels)}}
 
@@ -139,8 +142,10 @@ class Kibana:
         self.space = space
         self._session = requests.Session()
         self._session.headers["kbn-xsrf"] = "crowdpulse"
-        if ca:
-            self._session.verify = ca
+        if ca and not Path(ca).is_file():
+            raise LoadError(f"The certificate authority {ca} is no file: see --ca and CROWDPULSE_ELASTICSEARCH_SSL_CA.")
+        # Given with each request: REQUESTS_CA_BUNDLE would go before the session's own.
+        self._verify: str | None = ca or None
         if api_key:
             # A header of the session would lose against a machine's .netrc.
             self._session.auth = lambda request: _with_header(request, f"ApiKey {api_key}")
@@ -238,7 +243,9 @@ class Kibana:
         return f"{self.url}/s/{self.space}" if self.space else self.url
 
     def _ask(self, method: str, address: str, *, seconds: float, files: Any = None) -> requests.Response:
-        return self._session.request(method, address, files=files, timeout=seconds, allow_redirects=False)
+        return self._session.request(
+            method, address, files=files, timeout=seconds, allow_redirects=False, verify=self._verify
+        )
 
     def _check(self, answer: requests.Response) -> None:
         """Raises LoadError for an answer that is not 200, with what to do about it."""
@@ -363,11 +370,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     console = Console(soft_wrap=True)
     try:
-        found = dashboards(FOLDER)
-        if settings().prefix:
-            found = [
-                with_prefix(saved, settings().prefix) if saved["type"] == "dashboard" else saved for saved in found
-            ]
+        found = [drawn_here(saved, settings().prefix) for saved in dashboards(FOLDER)]
+        if outlines() is None:
+            console.print("The maps have no outlines of countries: `make chart-libraries` fetches them with npm.")
         load(from_settings(options.ca), [*data_views(), *found], options.wait, console)
     except LoadError as error:
         print(error, file=sys.stderr)

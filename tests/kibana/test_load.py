@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from rich.console import Console
 
 from kibana import dashboards as files
@@ -142,8 +151,8 @@ def test_the_prefix_is_in_drawings_too() -> None:
     found = {saved["id"]: saved for saved in load.dashboards(files.FOLDER)}
     before = indices(found["wikipedia-map"])
     assert before
-    assert indices(load.with_prefix(found["wikipedia-map"], "test.")) == [f"test.{index}" for index in before]
-    assert load.with_prefix(OVERVIEW, "test.") == OVERVIEW
+    assert indices(load.drawn_here(found["wikipedia-map"], "test.")) == [f"test.{index}" for index in before]
+    assert load.drawn_here(OVERVIEW, "test.") == OVERVIEW
 
 
 def test_a_starting_kibana_is_waited_for(run: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
@@ -453,16 +462,36 @@ def test_the_compilers_summary_beside_the_files_does_no_harm_but_another_object_
         load.dashboards(folder)
 
 
-def test_the_certificate_authority_is_the_one_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CROWDPULSE_ELASTICSEARCH_SSL_CA", "/elastic.pem")
-    settings.cache_clear()
-    try:
-        assert load.from_settings()._session.verify == "/elastic.pem"
-        assert load.from_settings("/kibana.pem")._session.verify == "/kibana.pem"
-    finally:
-        monkeypatch.undo()
-        settings.cache_clear()
-    assert load.from_settings()._session.verify is True
+def test_a_certificate_is_trusted_by_its_authority_alone(
+    run: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", requests.certs.where())
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Kibana")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem, key_file = tmp_path / "kibana.pem", tmp_path / "kibana.key"
+    pem.write_bytes(certificate.public_bytes(Encoding.PEM))
+    key_file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    server = KibanaServer()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem, key_file)
+    server._http.socket = context.wrap_socket(server._http.socket, server_side=True)
+    with server:
+        address = server.address.replace("http:", "https:")
+        assert run(address) == 1
+        assert f"The certificate of {address} is not trusted" in capsys.readouterr().err
+        assert run(address, "--ca", str(pem)) == 0
+        assert run(address, ELASTICSEARCH_SSL_CA=str(pem)) == 0
+        assert run(address, "--ca", str(tmp_path / "none.pem")) == 1
+        assert "none.pem" in capsys.readouterr().err
 
 
 def test_waiting_says_where(capsys: pytest.CaptureFixture[str]) -> None:
