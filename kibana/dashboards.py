@@ -20,6 +20,7 @@ from settings import ROOT
 
 FOLDER = ROOT / "kibana" / "dashboards"
 TEMPLATES = ROOT / "kibana" / "index_templates"
+OUTLINES = ROOT / "services" / "live_view" / "node_modules" / "world-atlas" / "countries-110m.json"
 GRID_COLUMNS = 48
 REFRESH_SECONDS = 30  # of every dashboard, in Kibana and in the live view
 AGGREGATABLE = frozenset({"keyword", "date", "boolean", "long", "integer", "short", "byte", "double", "float", "ip"})
@@ -416,6 +417,18 @@ def _no(panel: str) -> Panel:
 
 def _cells(column: int, row: int, width: int, height: int) -> set[tuple[int, int]]:
     return {(column + x, row + y) for x in range(width) for y in range(height)}
+
+
+@cache
+def outlines() -> dict[str, Any] | None:
+    """The countries' outlines as TopoJSON, for the data source `outlines` of a drawing; None where npm has not run.
+
+    They are Natural Earth's, in the public domain, as the npm package world-atlas has them.
+    """
+    if not OUTLINES.is_file():
+        return None
+    found: dict[str, Any] = json.loads(OUTLINES.read_text(encoding="utf-8"))
+    return found
 
 
 @cache

@@ -142,8 +142,8 @@ def answer(panel: Panel, responses: Sequence[Json], view: View) -> Answer:
     return _flat(groups[0]["buckets"] if groups else [])
 
 
-def drawing(panel: Panel, responses: Sequence[Json], replaced: Mapping[str, Json] | None = None) -> Json:
-    """The spec of a Vega panel with the responses in it, and with other values for the data sources in `replaced`."""
+def drawing(panel: Panel, responses: Sequence[Json], outlines: Json | None) -> Json:
+    """The spec of a Vega panel with the responses in it, and with the countries' outlines where it wants them."""
     assert panel.vega
     spec = copy.deepcopy(panel.vega.spec)
     replies = iter(responses)
@@ -151,8 +151,8 @@ def drawing(panel: Panel, responses: Sequence[Json], replaced: Mapping[str, Json
         if isinstance(source.get("url"), dict):
             source.pop("url")
             source["values"] = next(replies)
-        elif source["name"] in (replaced or {}):
-            source["values"] = (replaced or {})[source["name"]]
+        elif source["name"] == "outlines" and outlines:
+            source["values"] = outlines
     return spec
 
 

@@ -6,11 +6,9 @@ there after a restart.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,14 +20,12 @@ from markdown_it import MarkdownIt
 from pydantic import BaseModel, ConfigDict, Field
 
 from kibana import queries
-from kibana.dashboards import REFRESH_SECONDS, Dashboard, Panel, time_field
+from kibana.dashboards import REFRESH_SECONDS, Dashboard, Panel, outlines, time_field
 from kibana.queries import Json, Search, View
 from settings import settings
 
 HERE = Path(__file__).parent
 VENDOR = HERE / "node_modules"
-# Outlines of the countries for the panels with a map: Natural Earth's, in the public domain, as the package has them.
-OUTLINES = VENDOR / "world-atlas" / "countries-110m.json"
 SEARCH_SECONDS = 20
 MAX_VALUES = 500  # of a filter
 HEADERS = {
@@ -277,17 +273,10 @@ def panel_data(panel: Panel, responses: Sequence[Json], view: View) -> Json:
     found = queries.answer(panel, responses, view).json()
     found["ignored_filters"] = view.ignored(panel.indices())
     if panel.vega:
-        found["spec"] = queries.drawing(panel, responses, {"outlines": outlines()} if OUTLINES.is_file() else {})
+        found["spec"] = queries.drawing(panel, responses, outlines())
     failed = sum(response.get("_shards", {}).get("failed", 0) for response in responses)
     if failed or any(response.get("timed_out") for response in responses):
         found["warning"] = "Elasticsearch answered for a part of the data only."
-    return found
-
-
-@cache
-def outlines() -> Json:
-    """The countries' outlines as TopoJSON."""
-    found: Json = json.loads(OUTLINES.read_text(encoding="utf-8"))
     return found
 
 

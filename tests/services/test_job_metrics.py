@@ -22,6 +22,7 @@ import pytest
 from elasticsearch import Elasticsearch
 
 from services import job_metrics
+from services.elasticsearch import elasticsearch_client
 from services.job_metrics import Flink, FlinkAway, Index, Job, Sampler, index_document, job_document, job_of, wanted
 from settings import settings
 from stack import elasticsearch
@@ -399,7 +400,7 @@ def test_samples_are_written_and_tell_what_the_indices_hold(
         hits = client.search(index=prefix + index, sort=["sampled_at"], size=100)["hits"]["hits"]
         return [hit["_source"] for hit in hits]
 
-    with job_metrics.elasticsearch_client() as client:
+    with elasticsearch_client() as client:
         try:
             sampler = Sampler(flink, client)
             assert sampler.sample()
