@@ -229,7 +229,7 @@ class Kibana:
             ) from error
         for saved in objects:
             key = (saved["type"], saved["id"])
-            if False:
+            if key not in imported and key not in failed:
                 problems.append(f"{_name(saved)} was not imported, and Kibana does not say why.")
         if not problems and not result.get("success"):
             problems.append("Kibana says that the import failed, and not why: see its log.")
