@@ -95,8 +95,13 @@ def dashboards(folder: Path) -> list[SavedObject]:
 
 
 def drawn_here(dashboard: SavedObject, prefix: str) -> SavedObject:
-    """`dashboard` with what its Vega drawings need here: `prefix` before their indices, since they name an index and not
-    a data view, and the countries' outlines, which are not in the compiled file."""
+    """`dashboard` with what its Vega drawings need here, any other object as it is.
+
+    That is `prefix` before their indices, since they name an index and not a data view, and the countries' outlines,
+    which are not in the compiled file.
+    """
+    if dashboard["type"] != "dashboard":
+        return dashboard
     panels = json.loads(dashboard["attributes"]["panelsJSON"])
     for panel in panels:
         drawing = panel["embeddableConfig"].get("savedVis", {})
