@@ -13,8 +13,8 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+import certifi
 import pytest
-import requests
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -465,7 +465,7 @@ def test_the_compilers_summary_beside_the_files_does_no_harm_but_another_object_
 def test_a_certificate_is_trusted_by_its_authority_alone(
     run: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", requests.certs.where())
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", certifi.where())
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Kibana")])
     now = datetime.now(UTC)
