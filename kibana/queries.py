@@ -37,12 +37,12 @@ def instant(text: str, now: datetime) -> datetime:
     Raises RangeError.
     """
     found = re.fullmatch(r"now(?:([+-])(\d{1,6})([smhdw]))?", text)
-    if found:
-        sign, number, unit = found.groups()
-        return now + timedelta(seconds=int(f"{sign}{number}") * UNITS[unit]) if sign else now
     try:
+        if found:
+            sign, number, unit = found.groups()
+            return now + timedelta(seconds=int(f"{sign}{number}") * UNITS[unit]) if sign else now
         then = datetime.fromisoformat(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise RangeError(f"`{text}` is no time: give `now`, `now-1h` or 2026-01-31T12:00:00Z.") from None
     return then.astimezone(UTC) if then.tzinfo else then.replace(tzinfo=UTC)
 
