@@ -17,8 +17,7 @@ from growing import records
 from kafka.errors import KafkaError
 
 from settings import settings
-from stack import __main__ as stack_commands
-from stack import demo, elasticsearch, flink, kafka, layout, moto, ports
+from stack import demo, elasticsearch, flink, jobs, kafka, layout, moto, ports
 from stack.errors import StackError
 
 # To the container's output, which `docker compose logs` shows and Docker rotates.
@@ -36,6 +35,8 @@ appender.console.type = CONSOLE
 appender.console.layout.type = PatternLayout
 appender.console.layout.pattern = %d{yyyy-MM-dd HH:mm:ss,SSS} %-5p %c{1} - %m%n
 """
+
+SUBMIT_SECONDS = 600  # for each job: all of it may be starting on two cores
 
 # The topic that tells whether a producer has worked before.
 TOPIC_OF = {"wikimedia": "wiki_recentchange", "posts": "social_media"}
@@ -101,6 +102,14 @@ def set_up() -> None:
     print("S3 has its bucket.")
 
 
+def submit(names: Sequence[str]) -> None:
+    """Submit jobs, each from its last checkpoint if it has one; a job that runs is left alone."""
+    write_flink_config()
+    for name in names:
+        run = jobs.submit(name, wait_seconds=SUBMIT_SECONDS)
+        print(f"{run.name} {'already runs' if run.already_ran else 'runs'} ({run.job_id}).")
+
+
 def produce(name: str) -> None:
     """Become a producer of the demo; one that has told of the past before goes on from now."""
     source = os.environ.get("SOURCE", "synthetic")
@@ -127,8 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             case "setup":
                 set_up()
             case "submit":
-                write_flink_config()
-                return stack_commands.main(["submit", *options.jobs])
+                submit(options.jobs)
             case "produce":
                 produce(options.name)
     except (StackError, KafkaError, requests.RequestException) as problem:
