@@ -24,7 +24,7 @@ const chartLibrary = new Promise((resolve) => addEventListener("DOMContentLoaded
 
 /** What is shown: the last good answer, when it came, and the question that it answers. */
 let shown = null;
-/** Why the last attempt failed: {reason, retryAt}; null after a success. */
+/** Why the last attempt failed: {reason, retryAt}; retryAt null: no other attempt. Null after a success. */
 let failure = null;
 let request = null;
 let refreshes = 0;
@@ -55,7 +55,9 @@ const labelOf = (name) => controlOf(name)?.label ?? name;
 /** Takes filters that came from another dashboard out of the address, where no panel's index has their field. */
 function dropForeignFilters(answers) {
   const ignored = answers.map(({ ignored_filters: fields }) => fields).filter(Boolean);
-  const foreign = Object.keys(state.filters).filter((name) => !controlOf(name) && ignored.every((fields) => fields.includes(name)));
+  const foreign = Object.keys(state.filters).filter(
+    (name) => !controlOf(name) && ignored.every((fields) => fields.includes(name)),
+  );
   if (foreign.length === 0 || ignored.length === 0) return;
   state.filters = foreign.reduce(withoutFilter, state.filters);
   history.replaceState(null, "", addressOf(state));
@@ -85,12 +87,16 @@ function actionOf(panel, column) {
 function pick(panel, picks, event) {
   if (panel.drilldowns?.length === 1) return follow(drilldownAddress(panel.drilldowns[0], picks), event);
   if (panel.drilldowns?.length) return chooseDrilldown(panel.drilldowns, picks, event);
-  const values = picks.filter(({ column, value }) => controlOf(column.field) && value !== null)
+  const values = picks
+    .filter(({ column, value }) => controlOf(column.field) && value !== null)
     .map(({ column, value }) => [controlOf(column.field), String(value)]);
   if (values.length === 0) return undefined;
   const isSet = ([{ field }, value]) => (state.filters[field] ?? []).includes(value);
   const toChange = values.every(isSet) ? values : values.filter((one) => !isSet(one));
-  const filters = toChange.reduce((all, [{ field, multiple }, value]) => toggleFilter(all, field, value, multiple), state.filters);
+  const filters = toChange.reduce(
+    (all, [{ field, multiple }, value]) => toggleFilter(all, field, value, multiple),
+    state.filters,
+  );
   return change({ filters });
 }
 
@@ -101,8 +107,13 @@ function follow(address, event) {
 
 /** A menu at the pointer where a panel has several drill-downs. */
 function chooseDrilldown(drilldowns, picks, event) {
-  const menu = create("div", { className: "menu", popover: "auto" },
-    ...drilldowns.map((drilldown) => create("a", { href: drilldownAddress(drilldown, picks), textContent: drilldown.name })));
+  const menu = create(
+    "div",
+    { className: "menu", popover: "auto" },
+    ...drilldowns.map((drilldown) =>
+      create("a", { href: drilldownAddress(drilldown, picks), textContent: drilldown.name }),
+    ),
+  );
   document.body.append(menu);
   menu.addEventListener("toggle", ({ newState }) => newState === "closed" && menu.remove());
   menu.showPopover();
@@ -158,9 +169,9 @@ function show(answer) {
 
 function fail(error) {
   console.error(error);
-  const reason = error.message.replace(/\.\s*$/, "");
-  const final = error.status === 404 && !dashboard;
-  failure = { reason: final ? `there is no dashboard "${state.dashboard}": choose one above` : reason, retryAt: final ? null : Date.now() + retrySeconds() * 1000 };
+  // What the server calls a wrong question (4xx) stays wrong: another attempt waits for another question.
+  const wrong = error.status >= 400 && error.status < 500;
+  failure = { reason: error.message.replace(/\.\s*$/, ""), retryAt: wrong ? null : Date.now() + retrySeconds() * 1000 };
 }
 
 const retrySeconds = () => Math.min(RETRY_SECONDS, (dashboard && effective().refresh) || RETRY_SECONDS);
@@ -206,8 +217,9 @@ function tick() {
   const other = shown && shown.question !== question() ? " and not for the settings above" : "";
   const seconds = failure?.retryAt ? Math.max(0, Math.ceil((failure.retryAt - Date.now()) / 1000)) : 0;
   const retry = request ? " Trying now." : seconds ? ` Trying again in ${seconds} s.` : "";
-  const figures = (age) => (shown ? `These figures are ${of}${age}${other}` : "There are no figures");
-  banner.textContent = `${figures(shown ? ` (${formatAge(Date.now() - shown.receivedAt)} old)` : "")}: ${reason}.${retry}`;
+  const figures = (old) => (shown ? `These figures are ${of}${old}${other}` : "There are no figures");
+  const age = shown ? ` (${formatAge(Date.now() - shown.receivedAt)} old)` : "";
+  banner.textContent = `${figures(age)}: ${reason}.${retry}`;
   const announcement = `${figures("")}: ${reason}.`;
   if (byId("announcement").textContent !== announcement) byId("announcement").textContent = announcement;
 }
@@ -217,7 +229,8 @@ function showStatus() {
   const { answer, receivedAt } = shown;
   const elapsed = Date.now() - receivedAt;
   const parts = [create("span", { textContent: `as of ${formatClock(toTime(answer.as_of))}` })];
-  if (!effective().refresh) parts.push(create("span", { className: "muted", textContent: `not refreshing, ${formatAge(elapsed)} old` }));
+  if (!effective().refresh)
+    parts.push(create("span", { className: "muted", textContent: `not refreshing, ${formatAge(elapsed)} old` }));
   parts.push(newestEvent(answer, elapsed), create("span", { className: "muted", textContent: timeZone() }));
   byId("status").replaceChildren(...parts);
 }
@@ -239,20 +252,36 @@ function build(definition) {
   byId("name").textContent = dashboard.name;
   byId("name").title = dashboard.description ?? "";
   for (const { colors } of dashboard.panels) declareColors(colors);
-  const page = { labelOf, addressOf: (target) => addressOf({ ...state, dashboard: target }), drilldownAddress, actionOf, pick };
+  const page = {
+    labelOf,
+    addressOf: (target) => addressOf({ ...state, dashboard: target }),
+    drilldownAddress,
+    actionOf,
+    pick,
+  };
   const inReadingOrder = dashboard.panels.toSorted(({ grid: a }, { grid: b }) => a.y - b.y || a.x - b.x);
   panels = inReadingOrder.map((panel) => new Panel(panel, page));
   byId("panels").replaceChildren(...panels.map(({ element }) => element));
   chartLibrary.then(() => panels.forEach((panel) => panel.prepare()));
-  controls = dashboard.controls.map((control) => new FilterControl(control, {
-    dashboard: dashboard.id,
-    query: () => ({ ...effective(), filters: state.filters }),
-    selected: () => state.filters[control.field] ?? [],
-    onToggle: (value) => change({ filters: toggleFilter(state.filters, control.field, value, control.multiple) }),
-  }));
-  byId("controls").replaceChildren(...controls.map(({ element }) => element), create("span", { id: "other-filters" }), clearButton());
-  byId("refresh-seconds").replaceChildren(...[...new Set([...REFRESH_SECONDS, effective().refresh])].sort((a, b) => a - b)
-    .map((seconds) => create("option", { value: seconds, textContent: seconds ? `${seconds} s` : "Off" })));
+  controls = dashboard.controls.map(
+    (control) =>
+      new FilterControl(control, {
+        dashboard: dashboard.id,
+        query: () => ({ ...effective(), filters: state.filters }),
+        selected: () => state.filters[control.field] ?? [],
+        onToggle: (value) => change({ filters: toggleFilter(state.filters, control.field, value, control.multiple) }),
+      }),
+  );
+  byId("controls").replaceChildren(
+    ...controls.map(({ element }) => element),
+    create("span", { id: "other-filters" }),
+    clearButton(),
+  );
+  byId("refresh-seconds").replaceChildren(
+    ...[...new Set([...REFRESH_SECONDS, effective().refresh])]
+      .sort((a, b) => a - b)
+      .map((seconds) => create("option", { value: seconds, textContent: seconds ? `${seconds} s` : "Off" })),
+  );
   timeRange = new TimeRange(byId("time-range"), {
     range: effective,
     resolved: () => shown && { from: toTime(shown.answer.from), to: toTime(shown.answer.to) },
@@ -269,11 +298,20 @@ function clearButton() {
 
 /** A button for each filter that has no control: it came with a drill-down, and a click takes it away. */
 function showOtherFilters() {
-  byId("other-filters").replaceChildren(...Object.entries(state.filters).filter(([name]) => !controlOf(name)).map(([name, values]) => {
-    const button = create("button", { type: "button", className: "chip", title: "Remove this filter", textContent: `${name}: ${values.join(", ")} ×` });
-    button.addEventListener("click", () => changeFilters(withoutFilter(state.filters, name)));
-    return button;
-  }));
+  byId("other-filters").replaceChildren(
+    ...Object.entries(state.filters)
+      .filter(([name]) => !controlOf(name))
+      .map(([name, values]) => {
+        const button = create("button", {
+          type: "button",
+          className: "chip",
+          title: "Remove this filter",
+          textContent: `${name}: ${values.join(", ")} ×`,
+        });
+        button.addEventListener("click", () => changeFilters(withoutFilter(state.filters, name)));
+        return button;
+      }),
+  );
 }
 
 /** As `change`, from a button that goes away with its filter: the focus goes on to the filters. */
@@ -297,16 +335,24 @@ function showSettings() {
 }
 
 function showNavigation() {
-  byId("dashboards").replaceChildren(...dashboards.map(({ id, name, description }) => {
-    const link = create("a", { href: addressOf({ ...state, dashboard: id }), textContent: name, title: description ?? "" });
-    if (id === state.dashboard) link.ariaCurrent = "page";
-    return link;
-  }));
+  byId("dashboards").replaceChildren(
+    ...dashboards.map(({ id, name, description }) => {
+      const link = create("a", {
+        href: addressOf({ ...state, dashboard: id }),
+        textContent: name,
+        title: description ?? "",
+      });
+      if (id === state.dashboard) link.ariaCurrent = "page";
+      return link;
+    }),
+  );
 }
 
 async function readNavigation() {
   dashboards = await ask("dashboards");
   showNavigation();
+  const navigation = byId("dashboards");
+  navigation.scrollLeft = navigation.querySelector("[aria-current]")?.offsetLeft ?? 0;
 }
 
 function repaint() {

@@ -1,8 +1,8 @@
 /** Colours: the same value the same colour in every panel, and legible on both themes. */
 
 /**
- * Eight colours a theme: at least 3:1 against the surface (WCAG 1.4.11), and told apart with protanopia, deuteranopia and
- * tritanopia (found by search over OKLab distances in Machado et al.'s 2009 simulation).
+ * Eight colours a theme: 3:1 or more against the surface (WCAG 1.4.11), and apart by 0.045 or more in OKLab, also as
+ * seen with protanopia, deuteranopia and tritanopia (Machado, Oliveira, Fernandes 2009).
  */
 const PALETTES = {
   light: ["#1f62c9", "#d97706", "#179a7c", "#b23f86", "#2a9fd6", "#8f2d14", "#6b6a0c", "#4f2f9c"],
@@ -17,7 +17,8 @@ const assignedColors = new Map();
 
 /** Colours that a dashboard's panels declare hold for the same value in all of them. */
 export function declareColors(colors) {
-  for (const [name, color] of Object.entries(colors ?? {})) if (!declaredColors.has(name)) declaredColors.set(name, color);
+  for (const [name, color] of Object.entries(colors ?? {}))
+    if (!declaredColors.has(name)) declaredColors.set(name, color);
 }
 
 /**
@@ -34,7 +35,7 @@ export function colorOf(name, colors) {
   return freeFirst[assignedColors.get(name) % freeFirst.length];
 }
 
-/** A declared colour as it can be told from the surface: 3:1 for shapes, 4.5:1 for text (WCAG 2.2, 1.4.11 and 1.4.3). */
+/** A declared colour as it can be told from the surface: 3:1 for shapes, 4.5:1 for text (WCAG 1.4.11, 1.4.3). */
 export function visible(color, ratio = 3) {
   const { surface, text } = themeColors();
   return readable(color, surface, text, ratio);
@@ -53,7 +54,7 @@ export function isDark() {
 
 const themes = new Map();
 
-/** The concrete colours of the style sheet's custom properties, for canvases; read once a theme, since reading lays out. */
+/** The style sheet's colours, for canvases; read once a theme, since reading lays the page out. */
 export function themeColors() {
   const dark = isDark();
   if (!themes.has(dark)) themes.set(dark, readThemeColors());
@@ -67,8 +68,12 @@ function readThemeColors() {
     return getComputedStyle(probe).color;
   };
   const colors = {
-    text: resolve("--text"), muted: resolve("--muted"), line: resolve("--line"), surface: resolve("--surface"),
-    low: resolve("--scale-low"), high: resolve("--scale-high"),
+    text: resolve("--text"),
+    muted: resolve("--muted"),
+    line: resolve("--line"),
+    surface: resolve("--surface"),
+    low: resolve("--scale-low"),
+    high: resolve("--scale-high"),
   };
   probe.remove();
   return colors;
@@ -76,7 +81,11 @@ function readThemeColors() {
 
 /** @returns {number[]} red, green, blue of "#rgb", "#rrggbb" or "rgb(r, g, b)" */
 function channels(color) {
-  if (!color.startsWith("#")) return color.match(/[\d.]+/g).slice(0, 3).map(Number);
+  if (!color.startsWith("#"))
+    return color
+      .match(/[\d.]+/g)
+      .slice(0, 3)
+      .map(Number);
   const hex = color.length < 7 ? [...color.slice(1)].map((digit) => digit + digit).join("") : color.slice(1);
   return [0, 2, 4].map((start) => parseInt(hex.slice(start, start + 2), 16));
 }
@@ -89,7 +98,9 @@ function distance(one, other) {
 /** Contrast ratio of two colours, 1 to 21 (WCAG 2.2). */
 export function contrast(one, other) {
   const luminance = (color) => {
-    const [r, g, b] = channels(color).map((c) => (c / 255 <= 0.04045 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4));
+    const [r, g, b] = channels(color).map((c) =>
+      c / 255 <= 0.04045 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4,
+    );
     return 0.2126 * r + 0.7152 * g + 0.0722 * b;
   };
   const [low, high] = [luminance(one), luminance(other)].sort((a, b) => a - b);
@@ -106,7 +117,9 @@ export const textOn = (color) => (contrast(color, "#000000") > contrast(color, "
  */
 export function thresholdColor(figure, { range_type: type, thresholds }, [low, high] = [0, 100]) {
   const place = type === "percent" && high > low ? ((figure - low) / (high - low)) * 100 : figure;
-  return (thresholds.find(({ up_to: limit }) => limit === null || limit === undefined || place < limit) ?? thresholds.at(-1)).color;
+  return (
+    thresholds.find(({ up_to: limit }) => limit === null || limit === undefined || place < limit) ?? thresholds.at(-1)
+  ).color;
 }
 
 /** `color` moved toward `text` as little as gives the ratio on `surface`. */

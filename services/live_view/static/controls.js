@@ -1,4 +1,4 @@
-/** The filters and the time range: popovers that open with a click or Enter and close with Escape or a click elsewhere. */
+/** The filters and the time range: popovers that open with a click or Enter, and close with Escape or elsewhere. */
 
 import { create } from "./dom.js";
 import { formatClock, formatTime } from "./format.js";
@@ -7,8 +7,11 @@ import { ask, withoutFilter } from "./state.js";
 const SEARCH_DELAY_MS = 200;
 
 export const QUICK_RANGES = [
-  ["now-15m", "Last 15 minutes"], ["now-1h", "Last hour"], ["now-6h", "Last 6 hours"],
-  ["now-24h", "Last 24 hours"], ["now-7d", "Last 7 days"],
+  ["now-15m", "Last 15 minutes"],
+  ["now-1h", "Last hour"],
+  ["now-6h", "Last 6 hours"],
+  ["now-24h", "Last 24 hours"],
+  ["now-7d", "Last 7 days"],
 ];
 
 /** Makes a <details> a popover. @param {HTMLDetailsElement} details  @param {() => void} onOpen */
@@ -41,8 +44,12 @@ export class FilterControl {
     this.label = create("span", { className: "popover-label" });
     this.search = create("input", { type: "search", placeholder: "Search", ariaLabel: `Search in ${control.label}` });
     this.list = create("div", { className: "options", role: "group", ariaLabel: control.label });
-    this.element = create("details", { className: "popover control" },
-      create("summary", {}, this.label), create("div", { className: "popover-body" }, this.search, this.list));
+    this.element = create(
+      "details",
+      { className: "popover control" },
+      create("summary", {}, this.label),
+      create("div", { className: "popover-body" }, this.search, this.list),
+    );
     this.element.dataset.controlId = control.id;
     popover(this.element, () => this.load());
     this.search.addEventListener("input", () => {
@@ -55,7 +62,8 @@ export class FilterControl {
   /** The choice, in the summary and in the open list. */
   show() {
     const selected = this.page.selected();
-    const values = selected.length > 2 ? `${selected.slice(0, 2).join(", ")} +${selected.length - 2}` : selected.join(", ");
+    const values =
+      selected.length > 2 ? `${selected.slice(0, 2).join(", ")} +${selected.length - 2}` : selected.join(", ");
     this.label.replaceChildren(create("b", { textContent: this.control.label }), ` ${values || "any"}`);
     this.element.classList.toggle("active", selected.length > 0);
     for (const box of this.list.querySelectorAll("input")) box.checked = selected.includes(box.value);
@@ -67,11 +75,20 @@ export class FilterControl {
     const { signal } = this.request;
     const { from, to, filters } = this.page.query();
     try {
-      const body = { control: this.control.id, from, to, filters: withoutFilter(filters, this.control.field), search: this.search.value };
+      const body = {
+        control: this.control.id,
+        from,
+        to,
+        filters: withoutFilter(filters, this.control.field),
+        search: this.search.value,
+      };
       const { options } = await ask(`dashboards/${encodeURIComponent(this.page.dashboard)}/options`, { body, signal });
       this.fill(options);
     } catch (error) {
-      if (!signal.aborted) this.list.replaceChildren(create("p", { className: "form-error", textContent: `The values cannot be read: ${error.message}` }));
+      if (!signal.aborted)
+        this.list.replaceChildren(
+          create("p", { className: "form-error", textContent: `The values cannot be read: ${error.message}` }),
+        );
     }
   }
 
@@ -80,15 +97,22 @@ export class FilterControl {
     const found = new Map(options.map(({ value, count }) => [String(value), count]));
     const missing = this.search.value ? [] : this.page.selected().filter((value) => !found.has(value));
     const rows = [...missing.map((value) => [value, 0]), ...found].map(([value, count]) => this.option(value, count));
-    this.list.replaceChildren(...(rows.length ? rows : [create("p", { className: "hint", textContent: "No such value in this time range" })]));
+    this.list.replaceChildren(
+      ...(rows.length ? rows : [create("p", { className: "hint", textContent: "No such value in this time range" })]),
+    );
     this.show();
   }
 
   option(value, count) {
     const box = create("input", { type: "checkbox", value });
     box.addEventListener("change", () => this.page.onToggle(value));
-    return create("label", { className: "option" }, box, create("span", { className: "option-value", textContent: value, title: value }),
-      create("span", { className: "option-count", textContent: count.toLocaleString() }));
+    return create(
+      "label",
+      { className: "option" },
+      box,
+      create("span", { className: "option-value", textContent: value, title: value }),
+      create("span", { className: "option-count", textContent: count.toLocaleString() }),
+    );
   }
 }
 
@@ -96,7 +120,8 @@ export class FilterControl {
 export class TimeRange {
   /**
    * @param {HTMLDetailsElement} element
-   * @param {{range: () => {from: string, to: string}, resolved: () => {from: number, to: number}|null, onChange: (from: string, to: string) => void}} page
+   * @param {{range: () => {from: string, to: string}, resolved: () => {from: number, to: number}|null,
+   *   onChange: (from: string, to: string) => void}} page  resolved: the range of the figures, in milliseconds
    */
   constructor(element, page) {
     this.element = element;
@@ -104,12 +129,14 @@ export class TimeRange {
     this.form = element.querySelector("form");
     popover(element, () => this.prefill());
     const quick = element.querySelector("#quick-ranges");
-    quick.append(...QUICK_RANGES.map(([from, label]) => {
-      const button = create("button", { type: "button", textContent: label });
-      button.dataset.from = from;
-      button.addEventListener("click", () => this.choose(from, "now"));
-      return button;
-    }));
+    quick.append(
+      ...QUICK_RANGES.map(([from, label]) => {
+        const button = create("button", { type: "button", textContent: label });
+        button.dataset.from = from;
+        button.addEventListener("click", () => this.choose(from, "now"));
+        return button;
+      }),
+    );
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.apply();
@@ -122,7 +149,8 @@ export class TimeRange {
     const quick = to === "now" && QUICK_RANGES.find(([start]) => start === from);
     const text = (limit) => (Number.isNaN(Date.parse(limit)) ? limit : formatClock(Date.parse(limit)));
     this.element.querySelector(".popover-label").textContent = quick ? quick[1] : `${text(from)} to ${text(to)}`;
-    for (const button of this.element.querySelectorAll("[data-from]")) button.ariaPressed = String(to === "now" && button.dataset.from === from);
+    for (const button of this.element.querySelectorAll("[data-from]"))
+      button.ariaPressed = String(to === "now" && button.dataset.from === from);
   }
 
   prefill() {

@@ -1,6 +1,6 @@
 /** Building elements. */
 
-/** @param {string} tag  @param {object} [properties]  @param {...(Node|string)} children  strings become text, never HTML */
+/** @param {string} tag  @param {object} [properties]  @param {...(Node|string)} children  strings become text */
 export function create(tag, properties = {}, ...children) {
   const element = Object.assign(document.createElement(tag), properties);
   element.append(...children);

@@ -1,7 +1,8 @@
 /** Values and times as people read them, in the browser's language and time zone. */
 
 /**
- * @typedef {{type?: "number"|"percent"|"bytes"|"duration"|"date", decimals?: number, compact?: boolean, suffix?: string}} Format
+ * @typedef {{type?: "number"|"percent"|"bytes"|"duration"|"date", decimals?: number, compact?: boolean,
+ *   suffix?: string}} Format
  * @typedef {{id: string, label: string, role: "x"|"series"|"row"|"ring"|"metric", type: "time"|"text"|"number",
  *   unit?: string, format?: Format, axis?: "left"|"right", field?: string, color?: object}} Column
  */
@@ -31,19 +32,33 @@ function formatBytes(value, decimals) {
 export function formatDuration(milliseconds) {
   const size = Math.abs(milliseconds);
   if (size < 1000) return formatNumber(milliseconds, { maximumFractionDigits: 0 }) + NO_BREAK + "ms";
-  if (size < MINUTE) return formatNumber(milliseconds / 1000, { maximumFractionDigits: size < 10_000 ? 1 : 0 }) + NO_BREAK + "s";
+  if (size < MINUTE)
+    return formatNumber(milliseconds / 1000, { maximumFractionDigits: size < 10_000 ? 1 : 0 }) + NO_BREAK + "s";
   const sign = milliseconds < 0 ? "−" : "";
   const seconds = Math.round(size / 1000);
-  const parts = [["d", Math.floor(seconds / 86_400)], ["h", Math.floor(seconds / 3600) % 24],
-    ["min", Math.floor(seconds / 60) % 60], ["s", seconds % 60]];
+  const parts = [
+    ["d", Math.floor(seconds / 86_400)],
+    ["h", Math.floor(seconds / 3600) % 24],
+    ["min", Math.floor(seconds / 60) % 60],
+    ["s", seconds % 60],
+  ];
   const first = parts.findIndex(([, count]) => count > 0);
-  return sign + parts.slice(first, first + 2).filter(([, count]) => count > 0)
-    .map(([unit, count]) => count + NO_BREAK + unit).join(" ");
+  return (
+    sign +
+    parts
+      .slice(first, first + 2)
+      .filter(([, count]) => count > 0)
+      .map(([unit, count]) => count + NO_BREAK + unit)
+      .join(" ")
+  );
 }
 
 /** An age for people, whole seconds: 4200 ms -> "4 s". */
 export function formatAge(milliseconds) {
-  return formatDuration(Math.max(0, Math.floor(milliseconds / 1000)) * 1000 || 1).replace(/^1\u00a0ms$/, `0${NO_BREAK}s`);
+  return formatDuration(Math.max(0, Math.floor(milliseconds / 1000)) * 1000 || 1).replace(
+    /^1\u00a0ms$/,
+    `0${NO_BREAK}s`,
+  );
 }
 
 /**
@@ -58,8 +73,9 @@ export function formatValue(value, column, { compact = false, unit = false } = {
   if (typeof value === "boolean") return value ? "yes" : "no";
   if (column.type === "text" || typeof value !== "number") return String(value);
   const { type = "number", decimals, suffix = "", compact: short = false } = column.format ?? {};
-  const digits = { minimumFractionDigits: compact ? 0 : decimals ?? 0, maximumFractionDigits: decimals ?? 2 };
-  if (type === "percent") return formatNumber(value, { style: "percent", ...digits, maximumFractionDigits: decimals ?? 1 }) + suffix;
+  const digits = { minimumFractionDigits: compact ? 0 : (decimals ?? 0), maximumFractionDigits: decimals ?? 2 };
+  if (type === "percent")
+    return formatNumber(value, { style: "percent", ...digits, maximumFractionDigits: decimals ?? 1 }) + suffix;
   if (type === "bytes") return formatBytes(value, decimals ?? 1) + suffix;
   if (type === "duration") return formatDuration(column.unit === "ms" ? value : value * 1000) + suffix;
   const abbreviate = (short || compact) && Math.abs(value) >= 1000;
@@ -70,7 +86,9 @@ export function formatValue(value, column, { compact = false, unit = false } = {
 /** The heading of a column, with its unit where the values do not carry it. */
 export function columnLabel(column) {
   const carried = column.format?.suffix || ["percent", "bytes", "duration", "date"].includes(column.format?.type);
-  return column.unit && !carried && !column.label.includes(column.unit) ? `${column.label} (${column.unit})` : column.label;
+  return column.unit && !carried && !column.label.includes(column.unit)
+    ? `${column.label} (${column.unit})`
+    : column.label;
 }
 
 /** @returns {number} milliseconds since the epoch, of milliseconds or an ISO-8601 string */
@@ -91,7 +109,14 @@ function formatDate(milliseconds, options) {
 /** Local date and time to the second; with the year where it is not this one. */
 export function formatTime(milliseconds) {
   const year = new Date(milliseconds).getFullYear() === new Date().getFullYear() ? undefined : "numeric";
-  return formatDate(milliseconds, { year, month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit" });
+  return formatDate(milliseconds, {
+    year,
+    month: "short",
+    day: "numeric",
+    hour: "2-digit",
+    minute: "2-digit",
+    second: "2-digit",
+  });
 }
 
 /** Local time of day, "20:00:05"; with the day where that is not today. */
@@ -114,7 +139,9 @@ export function formatTick(milliseconds, span) {
 /** The browser's zone, as "Europe/Berlin (UTC+1)". */
 export function timeZone() {
   const offset = new Intl.DateTimeFormat("en", { timeZoneName: "shortOffset" })
-    .formatToParts().find((part) => part.type === "timeZoneName").value.replace("GMT", "UTC");
+    .formatToParts()
+    .find((part) => part.type === "timeZoneName")
+    .value.replace("GMT", "UTC");
   const { timeZone: zone } = new Intl.DateTimeFormat().resolvedOptions();
   return zone === "UTC" ? zone : `${zone} (${offset})`;
 }

@@ -1,24 +1,35 @@
-/** Vega panels, drawn without `eval`: expressions as trees, run by vega-interpreter (the page's CSP forbids the rest). */
+/** Vega panels, drawn without `eval`, which the page's CSP forbids: expressions are trees for vega-interpreter. */
 
 import { themeColors } from "./colors.js";
 
-const loadScript = (path) => new Promise((resolve, reject) => {
-  const script = document.head.appendChild(document.createElement("script"));
-  script.src = path;
-  script.addEventListener("load", resolve);
-  script.addEventListener("error", () => reject(new Error(`${path} is missing; run \`npm ci\` in services/live_view`)));
-});
+const loadScript = (path) =>
+  new Promise((resolve, reject) => {
+    const script = document.head.appendChild(document.createElement("script"));
+    script.src = path;
+    script.addEventListener("load", resolve);
+    script.addEventListener("error", () =>
+      reject(new Error(`${path} is missing; run \`npm ci\` in services/live_view`)),
+    );
+  });
 
 let loading;
 
 /** Vega, once, and only on pages that have a map: half a megabyte. */
 function loadVega() {
-  loading ??= loadScript("/vendor/vega/build/vega.min.js").then(() => loadScript("/vendor/vega-interpreter/build/vega-interpreter.min.js"));
+  loading ??= loadScript("/vendor/vega/build/vega.min.js").then(() =>
+    loadScript("/vendor/vega-interpreter/build/vega-interpreter.min.js"),
+  );
   return loading;
 }
 
 function config(colors) {
-  const text = { labelColor: colors.muted, titleColor: colors.text, domainColor: colors.line, tickColor: colors.line, gridColor: colors.line };
+  const text = {
+    labelColor: colors.muted,
+    titleColor: colors.text,
+    domainColor: colors.line,
+    tickColor: colors.line,
+    gridColor: colors.line,
+  };
   return { background: null, axis: text, legend: text, title: { color: colors.text }, text: { fill: colors.text } };
 }
 
@@ -45,9 +56,19 @@ export class VegaMap {
     this.data = data;
     await loadVega();
     if (this.data !== data) return;
-    const runtime = vega.parse(fitted(data.spec, this.size ?? { width: this.element.clientWidth, height: this.element.clientHeight }), config(themeColors()), { ast: true });
+    const runtime = vega.parse(
+      fitted(data.spec, this.size ?? { width: this.element.clientWidth, height: this.element.clientHeight }),
+      config(themeColors()),
+      { ast: true },
+    );
     const container = document.createElement("div");
-    const view = new vega.View(runtime, { expr: vega.expressionInterpreter, renderer: "canvas", container, hover: true, logLevel: vega.Error });
+    const view = new vega.View(runtime, {
+      expr: vega.expressionInterpreter,
+      renderer: "canvas",
+      container,
+      hover: true,
+      logLevel: vega.Error,
+    });
     view.tooltip(showTooltip).description(`Map: ${this.panel.title}. The button Table lists the values.`);
     view.addEventListener("click", (event, item) => item?.datum && this.onPick(this.picks(item.datum), event));
     await view.runAsync();
@@ -59,7 +80,9 @@ export class VegaMap {
 
   /** What was clicked, where the mark's datum has a field of one of the answer's columns. */
   picks(datum) {
-    return (this.data.columns ?? []).filter(({ field }) => field && datum[field] !== undefined).map((column) => ({ column, value: datum[column.field] }));
+    return (this.data.columns ?? [])
+      .filter(({ field }) => field && datum[field] !== undefined)
+      .map((column) => ({ column, value: datum[column.field] }));
   }
 
   /** Takes the element's size. @returns {boolean} whether it is another one, to draw again for */

@@ -13,8 +13,8 @@ const STATIC = new Set(["markdown", "links"]);
 /**
  * @typedef {{labelOf: (field: string) => string, addressOf: (dashboard: string) => string,
  *   drilldownAddress: (drilldown: object, picks: Array) => string,
- *   actionOf: (panel: object, column: object) => string|null, pick: (panel: object, picks: Array, event: MouseEvent) => void}} Page
- *   what a panel needs of the page around it
+ *   actionOf: (panel: object, column: object) => string|null,
+ *   pick: (panel: object, picks: Array, event: MouseEvent) => void}} Page  what a panel needs of the page around it
  */
 
 export class Panel {
@@ -27,7 +27,11 @@ export class Panel {
     this.message = create("p", { className: "panel-message" });
     this.note = create("p", { className: "panel-note", hidden: true });
     this.element = create("section", { className: "panel" }, this.header(), this.body, this.message, this.note);
-    Object.assign(this.element.dataset, { panelId: definition.id, kind: definition.kind, state: STATIC.has(definition.kind) ? "ready" : "loading" });
+    Object.assign(this.element.dataset, {
+      panelId: definition.id,
+      kind: definition.kind,
+      state: STATIC.has(definition.kind) ? "ready" : "loading",
+    });
     const { x, y, w, h } = definition.grid;
     this.element.style.cssText = `--x: ${x + 1}; --y: ${y + 1}; --w: ${w}; --h: ${h}`;
     this.fill();
@@ -45,27 +49,53 @@ export class Panel {
     this.drilldowns = create("span", { className: "drilldowns" });
     tools.append(this.drilldowns);
     if (tools.childNodes.length > 1 || this.definition.drilldowns?.length) header.append(tools);
-    header.classList.toggle("bare", heading.classList.contains("visually-hidden") && !header.contains(tools) && !description);
+    header.classList.toggle(
+      "bare",
+      heading.classList.contains("visually-hidden") && !header.contains(tools) && !description,
+    );
     return header;
   }
 
   information(description) {
     const id = `about-${this.definition.id}`;
-    const button = create("button", { type: "button", className: "information", ariaLabel: `About ${this.definition.title}` });
+    const button = create("button", {
+      type: "button",
+      className: "information",
+      ariaLabel: `About ${this.definition.title}`,
+    });
     button.setAttribute("aria-describedby", id);
-    return create("span", { className: "information-anchor" }, button, create("span", { id, role: "tooltip", textContent: description }));
+    return create(
+      "span",
+      { className: "information-anchor" },
+      button,
+      create("span", { id, role: "tooltip", textContent: description }),
+    );
   }
 
   tableButton() {
-    this.toggle = create("button", { type: "button", textContent: "Table", ariaLabel: `Table: ${this.definition.title}`, ariaExpanded: "false", disabled: true });
+    this.toggle = create("button", {
+      type: "button",
+      textContent: "Table",
+      ariaLabel: `Table: ${this.definition.title}`,
+      ariaExpanded: "false",
+      disabled: true,
+    });
     this.toggle.setAttribute("aria-controls", `table-${this.definition.id}`);
     this.toggle.addEventListener("click", () => this.openTable(this.toggle.ariaExpanded !== "true"));
     return this.toggle;
   }
 
   csvButton() {
-    this.save = create("button", { type: "button", textContent: "CSV", ariaLabel: `CSV: ${this.definition.title}`, title: "Download these rows", disabled: true });
-    this.save.addEventListener("click", () => download(`${this.definition.title || this.definition.id}.csv`, csv(this.data)));
+    this.save = create("button", {
+      type: "button",
+      textContent: "CSV",
+      ariaLabel: `CSV: ${this.definition.title}`,
+      title: "Download these rows",
+      disabled: true,
+    });
+    this.save.addEventListener("click", () =>
+      download(`${this.definition.title || this.definition.id}.csv`, csv(this.data)),
+    );
     return this.save;
   }
 
@@ -74,33 +104,50 @@ export class Panel {
     const { id, kind, html, items } = this.definition;
     this.element.setAttribute("aria-labelledby", `title-${id}`);
     if (kind === "markdown") this.body.innerHTML = html;
-    if (kind === "links") this.links = this.body.appendChild(create("ul", { className: `links ${this.definition.layout ?? "horizontal"}` }));
+    if (kind === "links")
+      this.links = this.body.appendChild(
+        create("ul", { className: `links ${this.definition.layout ?? "horizontal"}` }),
+      );
     if (kind === "metric") this.tiles = this.body.appendChild(create("div", { className: "metrics" }));
     if (kind in CHARTS) {
       this.canvas = this.body.appendChild(create("div", { className: "chart" }));
     }
     if (kind in CHARTS || kind === "table") {
-      this.rows = this.body.appendChild(create("div", { className: "rows", id: `table-${id}`, tabIndex: 0, role: "region", ariaLabel: `${this.definition.title}: table`, hidden: kind !== "table" }));
+      this.rows = this.body.appendChild(
+        create("div", {
+          className: "rows",
+          id: `table-${id}`,
+          tabIndex: 0,
+          role: "region",
+          ariaLabel: `${this.definition.title}: table`,
+          hidden: kind !== "table",
+        }),
+      );
     }
     this.linkAddresses(items);
   }
 
   /** Links carry the page's time range and filters, so they are written again when those change. */
   linkAddresses(items = this.definition.items) {
-    this.links?.replaceChildren(...items.map(({ label, dashboard, url }) => {
-      const link = create("a", { textContent: label, href: dashboard ? this.page.addressOf(dashboard) : url });
-      if (url) Object.assign(link, { target: "_blank", rel: "noopener noreferrer" });
-      return create("li", {}, link);
-    }));
-    this.drilldowns.replaceChildren(...(this.definition.drilldowns ?? []).map((drilldown) =>
-      create("a", { href: this.page.drilldownAddress(drilldown, []), textContent: `${drilldown.name} →` })));
+    this.links?.replaceChildren(
+      ...items.map(({ label, dashboard, url }) => {
+        const link = create("a", { textContent: label, href: dashboard ? this.page.addressOf(dashboard) : url });
+        if (url) Object.assign(link, { target: "_blank", rel: "noopener noreferrer" });
+        return create("li", {}, link);
+      }),
+    );
+    this.drilldowns.replaceChildren(
+      ...(this.definition.drilldowns ?? []).map((drilldown) =>
+        create("a", { href: this.page.drilldownAddress(drilldown, []), textContent: `${drilldown.name} →` }),
+      ),
+    );
   }
 
   /** @param {object} data  the panel's part of an answer */
   show(data) {
     if (STATIC.has(this.definition.kind)) return;
     this.data = data;
-    const empty = !data.error && data.rows.length === 0;
+    const empty = !data.error && !this.hasFigures(data);
     this.state = data.error ? "error" : empty ? "empty" : "ready";
     this.element.dataset.state = this.state;
     this.message.textContent = data.error ?? (empty ? "No data in this time range" : "");
@@ -109,9 +156,18 @@ export class Panel {
     if (this.state === "ready") this.draw();
   }
 
+  /** Whether there is something to draw: of a chart at least one figure, of a metric or a table a row. */
+  hasFigures({ columns, rows }) {
+    if (!(this.definition.kind in CHARTS)) return rows.length > 0;
+    const metrics = columns.map(({ role }, index) => (role === "metric" ? index : -1)).filter((index) => index >= 0);
+    return rows.some((row) => metrics.some((index) => row[index] !== null));
+  }
+
   showNote({ warning, ignored_filters: ignored = [] }) {
     const unfiltered = ignored.map((field) => this.page.labelOf(field)).join(", ");
-    const sentences = [warning, unfiltered && `Not filtered by ${unfiltered}: its index has no such field.`].filter(Boolean);
+    const sentences = [warning, unfiltered && `Not filtered by ${unfiltered}: its index has no such field.`].filter(
+      Boolean,
+    );
     this.note.textContent = sentences.join(" ");
     this.note.hidden = sentences.length === 0;
     this.note.title = this.note.textContent;
@@ -120,6 +176,7 @@ export class Panel {
   /** Draws the rows it has, in the present theme and size. */
   draw() {
     if (this.state !== "ready") return;
+    if (this.broken) this.fail(this.broken);
     if (this.definition.kind === "metric") this.drawMetrics();
     if (this.chart && !this.canvas.hidden) this.drawChart();
     if (this.rows && !this.rows.hidden) this.drawTable();
@@ -130,14 +187,23 @@ export class Panel {
     const { kind } = this.definition;
     if (!(kind in CHARTS)) return;
     try {
-      this.chart = new CHARTS[kind](this.canvas, this.definition, (picks, event) => this.page.pick(this.definition, picks, event));
+      this.chart = new CHARTS[kind](this.canvas, this.definition, (picks, event) =>
+        this.page.pick(this.definition, picks, event),
+      );
     } catch (error) {
-      this.fail(error);
+      this.broken = error;
+      this.draw();
       return;
     }
-    new ResizeObserver(([{ contentRect: { width, height } }]) => {
-      if (width && this.chart.resize(Math.floor(width), Math.floor(height))) this.draw();
-    }).observe(this.canvas);
+    new ResizeObserver(
+      ([
+        {
+          contentRect: { width, height },
+        },
+      ]) => {
+        if (width && this.chart.resize(Math.floor(width), Math.floor(height))) this.draw();
+      },
+    ).observe(this.canvas);
     this.draw();
   }
 
@@ -158,12 +224,14 @@ export class Panel {
   drawTable() {
     const { scrollTop, scrollLeft } = this.rows;
     const focused = [...this.rows.querySelectorAll("button, a")].indexOf(document.activeElement);
-    this.rows.replaceChildren(table(this.definition, this.data, {
-      sorting: this.sorting,
-      onSort: (column) => this.sort(column),
-      actionOf: (column) => this.page.actionOf(this.definition, column),
-      onPick: (picks, event) => this.page.pick(this.definition, picks, event),
-    }));
+    this.rows.replaceChildren(
+      table(this.definition, this.data, {
+        sorting: this.sorting,
+        onSort: (column) => this.sort(column),
+        actionOf: (column) => this.page.actionOf(this.definition, column),
+        onPick: (picks, event) => this.page.pick(this.definition, picks, event),
+      }),
+    );
     Object.assign(this.rows, { scrollTop, scrollLeft });
     if (focused >= 0) this.rows.querySelectorAll("button, a")[focused]?.focus({ preventScroll: true });
   }
@@ -185,20 +253,35 @@ export class Panel {
   /** One tile a row: the first figure large, the others beneath it. */
   drawMetrics() {
     const { columns, rows } = this.data;
-    const metrics = columns.map((column, index) => ({ column, index })).filter(({ column }) => column.role === "metric");
+    const metrics = columns
+      .map((column, index) => ({ column, index }))
+      .filter(({ column }) => column.role === "metric");
     const names = columns.map((column, index) => ({ column, index })).filter(({ column }) => column.role !== "metric");
     const titled = this.definition.title && !this.definition.hide_title;
-    this.tiles.replaceChildren(...rows.map((row) => {
-      const [{ column, index }, ...others] = metrics;
-      const label = names.map((name) => formatValue(row[name.index], name.column)).join(" · ") || column.label;
-      const value = create("span", { className: "metric-value", textContent: formatValue(row[index], column, { unit: true }) });
-      value.style.setProperty("--characters", value.textContent.length);
-      const tile = create("div", { className: "metric" }, value);
-      if (names.length || !titled) tile.append(create("span", { className: "metric-label", textContent: label, title: label }));
-      tile.append(...others.map((other) => create("span", { className: "metric-label", textContent: `${columnLabel(other.column)} ${formatValue(row[other.index], other.column)}` })));
-      this.paint(tile, value, row[index]);
-      return tile;
-    }));
+    this.tiles.replaceChildren(
+      ...rows.map((row) => {
+        const [{ column, index }, ...others] = metrics;
+        const label = names.map((name) => formatValue(row[name.index], name.column)).join(" · ") || column.label;
+        const value = create("span", {
+          className: "metric-value",
+          textContent: formatValue(row[index], column, { unit: true }),
+        });
+        value.style.setProperty("--characters", value.textContent.length);
+        const tile = create("div", { className: "metric" }, value);
+        if (names.length || !titled)
+          tile.append(create("span", { className: "metric-label", textContent: label, title: label }));
+        tile.append(
+          ...others.map((other) =>
+            create("span", {
+              className: "metric-label",
+              textContent: `${columnLabel(other.column)} ${formatValue(row[other.index], other.column)}`,
+            }),
+          ),
+        );
+        this.paint(tile, value, row[index]);
+        return tile;
+      }),
+    );
   }
 
   /** The figure's colour by its thresholds, moved as far as reading it needs. */
@@ -214,4 +297,3 @@ export class Panel {
     }
   }
 }
-

@@ -1,4 +1,4 @@
-/** What the page shows is in its address: dashboard, time range, refresh, theme and filters. And the calls to the server. */
+/** What the page shows is in its address: dashboard, time range, refresh, theme, filters. And calls to the server. */
 
 /**
  * @typedef {{dashboard: string, from: string|null, to: string|null, refresh: number|null, theme: string|null,
@@ -37,7 +37,7 @@ export function addressOf(state) {
   return `/d/${encodeURIComponent(state.dashboard)}${query.size ? `?${query}` : ""}`;
 }
 
-/** The filters with one value of one field added or taken away; alone where a field is filtered by one value at a time. */
+/** The filters with one value of a field added or taken away; `multiple` false: in place of the one before. */
 export function toggleFilter(filters, field, value, multiple = true) {
   const present = filters[field] ?? [];
   const without = present.filter((other) => other !== value);
@@ -67,15 +67,27 @@ export class ServerError extends Error {
 export async function ask(path, { body, signal } = {}) {
   const timeout = AbortSignal.timeout(TIMEOUT_SECONDS * 1000);
   const request = { cache: "no-store", signal: signal ? AbortSignal.any([signal, timeout]) : timeout };
-  if (body) Object.assign(request, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+  if (body)
+    Object.assign(request, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(body),
+    });
   try {
     const response = await fetch(`/api/${path}`, request);
     if (response.ok) return await response.json();
     const { detail } = await response.json().catch(() => ({}));
-    throw new ServerError(typeof detail === "string" ? detail : `the server answered with status ${response.status}`, response.status);
+    throw new ServerError(
+      typeof detail === "string" ? detail : `the server answered with status ${response.status}`,
+      response.status,
+    );
   } catch (error) {
     if (error instanceof ServerError || signal?.aborted) throw error;
-    throw new ServerError(error.name === "TimeoutError"
-      ? `there was no answer in ${TIMEOUT_SECONDS} s` : "the live view's server does not answer", 0);
+    throw new ServerError(
+      error.name === "TimeoutError"
+        ? `there was no answer in ${TIMEOUT_SECONDS} s`
+        : "the live view's server does not answer",
+      0,
+    );
   }
 }

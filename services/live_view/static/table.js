@@ -57,7 +57,7 @@ function headingCell(column, index, sorting, onSort) {
   cell.className = column.type;
   const button = cell.appendChild(document.createElement("button"));
   button.type = "button";
-  button.textContent = columnLabel(column);
+  button.textContent = columnLabel(column) || "Group";
   button.addEventListener("click", () => onSort(index));
   if (sorting?.column === index) cell.ariaSort = sorting.descending ? "descending" : "ascending";
   return cell;
@@ -68,7 +68,9 @@ function cell(column, value, action, onPick, bounds) {
   element.className = column.type;
   const text = isLink(value) ? readableAddress(value) : formatValue(value, column);
   const known = value !== null && value !== undefined && value !== "";
-  const content = element.appendChild(document.createElement(known && action ? "button" : isLink(value) ? "a" : "span"));
+  const content = element.appendChild(
+    document.createElement(known && action ? "button" : isLink(value) ? "a" : "span"),
+  );
   content.textContent = text;
   content.dir = "auto";
   if (text.length > 60) content.title = text;
@@ -77,7 +79,8 @@ function cell(column, value, action, onPick, bounds) {
     Object.assign(content, { type: "button", title: `${action}: ${text}` });
     content.addEventListener("click", (event) => onPick([{ column, value }], event));
   }
-  if (column.color?.thresholds && Number.isFinite(value)) paint(element, thresholdColor(value, column.color, bounds), column.color.apply_to);
+  if (column.color?.thresholds && Number.isFinite(value))
+    paint(element, thresholdColor(value, column.color, bounds), column.color.apply_to);
   return element;
 }
 
@@ -99,8 +102,8 @@ function readableAddress(address) {
 const isLink = (value) => typeof value === "string" && value.startsWith("https://") && URL.canParse(value);
 
 /**
- * RFC 4180, with a byte order mark so that spreadsheets read UTF-8. Text that a spreadsheet would run as a formula begins
- * with an apostrophe (OWASP, CSV injection).
+ * RFC 4180, with a byte order mark so that spreadsheets read UTF-8. Text that a spreadsheet would run as a formula
+ * begins with an apostrophe (OWASP, CSV injection).
  * @param {{columns: import("./format.js").Column[], rows: Array<Array>}} data
  * @returns {string}
  */
@@ -109,8 +112,12 @@ export function csv({ columns, rows }) {
     const text = typeof value === "string" && /^[=+\-@\t\r]/.test(value) ? `'${value}` : String(value ?? "");
     return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
   };
-  const plain = (value, column) => (column.type === "time" && value !== null ? new Date(toTime(value)).toISOString() : value);
-  const lines = [columns.map(columnLabel), ...rows.map((row) => columns.map((column, index) => plain(row[index], column)))];
+  const plain = (value, column) =>
+    column.type === "time" && value !== null ? new Date(toTime(value)).toISOString() : value;
+  const lines = [
+    columns.map(columnLabel),
+    ...rows.map((row) => columns.map((column, index) => plain(row[index], column))),
+  ];
   return "\ufeff" + lines.map((line) => `${line.map(field).join(",")}\r\n`).join("");
 }
 
