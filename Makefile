@@ -8,11 +8,11 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3; do \
 SOURCE ?= synthetic
 RUN := .venv/bin/python
 
-.PHONY: help demo view up down status test check format bench sql dashboards lineage environment training-environment \
+.PHONY: help demo view up down status test test-compose check format bench sql dashboards lineage environment training-environment \
 	tools clean
 
 help:  ## This list
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  SOURCE=live make demo   the public Wikimedia streams instead of generated events"
 	@echo "  PYTHON=python3.12       the interpreter for .venv;  .env.example lists all settings"
@@ -40,6 +40,9 @@ test: environment-dev training-environment chart-libraries  ## All tests: Java, 
 	OMP_NUM_THREADS=1 .venv-training/bin/python -m pytest --confcutdir=tests/models tests/models
 	$(RUN) -m pytest
 
+test-compose: environment  ## docker-compose.yml, really run: an engine, its images, all services, then nothing of it left
+	@PYTHONUNBUFFERED=1 $(RUN) -m tests.compose.run
+
 check: environment-dev  ## Style and types
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
@@ -65,7 +68,7 @@ clean: $(if $(wildcard .venv .stack),environment)  ## Stop, and remove all that 
 	@test ! -x $(RUN) || $(RUN) -m stack down --data
 	rm -rf .stack .venv .venv-training .venv-dashboards services/live_view/node_modules connectors/*/target
 
-chart-libraries: services/live_view/node_modules/.package-lock.json  ## What the live view draws with, from npm
+chart-libraries: services/live_view/node_modules/.package-lock.json
 
 services/live_view/node_modules/.package-lock.json: services/live_view/package-lock.json
 	@echo "Chart libraries of the live view (by npm; the first time this downloads about 20 MB)"

@@ -31,7 +31,8 @@ def test_java_21_is_installed_where_apt_has_it_else_it_is_said(
     apt = f'echo "$@" >>{tmp_path}/apt; case "$*" in *simulate*) exit {0 if in_apt else 100};; esac'
     for folder in (programs, jvms, checkout / ".ci"):
         folder.mkdir(parents=True)
-    for program in ("apt-get", "make", "mvn", "python3", *(["javac"] if javac else [])):
+    there = ("apt-get", "make", "mvn", "npm", "chromium", "dockerd", "debootstrap", "python3")
+    for program in (*there, *(["javac"] if javac else [])):
         (programs / program).write_text(f"#!/bin/bash\n{apt if program == 'apt-get' else ''}\n")
         (programs / program).chmod(0o755)
     for program in ("bash", "dirname", "sed"):
