@@ -9,6 +9,7 @@ import { RETRY_SECONDS, addressOf, ask, readState, toggleFilter, withoutFilter }
 
 const REFRESH_SECONDS = [0, 5, 10, 30, 60];
 const QUIET_AFTER_MS = 120_000;
+const SLOW_AFTER_MS = 2000;
 
 const byId = (id) => document.getElementById(id);
 
@@ -26,7 +27,9 @@ const chartLibrary = new Promise((resolve) => addEventListener("DOMContentLoaded
 let shown = null;
 /** Why the last attempt failed: {reason, retryAt}; retryAt null: no other attempt. Null after a success. */
 let failure = null;
+/** The request under way: its AbortController, and since when. */
 let request = null;
+let requestedAt = 0;
 let refreshes = 0;
 let nextRefresh = null;
 
@@ -132,6 +135,7 @@ async function refresh() {
   request?.abort();
   const own = new AbortController();
   request = own;
+  requestedAt = Date.now();
   document.body.dataset.loading = shown?.question === question() ? "again" : "other";
   try {
     if (dashboards.length === 0) readNavigation().catch(console.error);
@@ -197,6 +201,8 @@ document.addEventListener("visibilitychange", () => {
 function staleness() {
   if (failure) return failure.reason;
   if (!shown || !dashboard) return null;
+  const slow = request && Date.now() - requestedAt > SLOW_AFTER_MS;
+  if (slow && shown.question !== question()) return "those asked for are not here yet";
   const { refresh: seconds } = effective();
   if (!seconds || Date.now() - shown.receivedAt <= 2 * seconds * 1000) return null;
   return request ? "the next ones are not here yet" : "they were not refreshed in time";

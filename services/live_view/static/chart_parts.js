@@ -135,7 +135,7 @@ export function categoryAxis(labels, width) {
 /** A time axis over the whole range that was asked for. */
 export function timeAxis({ from, to }, width) {
   const [min, max] = [toTime(from), toTime(to)];
-  const ticks = timeTicks(min, max, Math.max(2, width / 72));
+  const ticks = timeTicks(min, max, Math.max(2, width / 66));
   return {
     type: "time",
     min,
@@ -149,7 +149,7 @@ export function timeAxis({ from, to }, width) {
 const [SECOND, MINUTE, HOUR, DAY] = [1000, 60_000, 3_600_000, 86_400_000];
 const TICK_STEPS = [
   ...[1, 5, 15, 30].map((count) => count * SECOND),
-  ...[1, 2, 5, 10, 15, 30].map((count) => count * MINUTE),
+  ...[1, 2, 5, 10, 15, 20, 30].map((count) => count * MINUTE),
   ...[1, 2, 3, 6, 12].map((count) => count * HOUR),
   ...[1, 2, 7, 14, 30, 90].map((count) => count * DAY),
 ];

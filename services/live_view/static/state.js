@@ -7,6 +7,7 @@
 
 export const RETRY_SECONDS = 10;
 const TIMEOUT_SECONDS = 30;
+const SHORTEST_REFRESH_SECONDS = 5;
 const FILTER = "f.";
 
 /** @returns {State} */
@@ -21,8 +22,8 @@ export function readState(url = new URL(location.href)) {
     dashboard: decodeURIComponent(url.pathname.match(/^\/d\/([^/]+)/)?.[1] ?? ""),
     from: query.get("from"),
     to: query.get("to"),
-    refresh: Number.isNaN(refresh) ? null : refresh,
-    theme: query.get("theme"),
+    refresh: Number.isNaN(refresh) ? null : refresh > 0 ? Math.max(SHORTEST_REFRESH_SECONDS, refresh) : 0,
+    theme: ["light", "dark"].includes(query.get("theme")) ? query.get("theme") : null,
     filters,
   };
 }
