@@ -52,10 +52,8 @@ def write_flink_config() -> None:
         "jobmanager.bind-host": everywhere,
         "taskmanager.host": socket.gethostname(),
         "taskmanager.bind-host": everywhere,
-        # Small enough for all of it in 8 GB. Python workers are outside of the TaskManager's process, so what Flink
-        # manages for them is of little use.
+        # Small enough for all of it in 8 GB.
         "jobmanager.memory.process.size": "860m",
-        "taskmanager.memory.managed.fraction": 0.15,
         "env.java.opts.client": "-Xmx192m",
         "s3.endpoint": f"http://moto:{ports.port('moto')}",
     }
