@@ -12,27 +12,43 @@ const PALETTES = {
 /** Distance in RGB under which a palette's colour is taken for a declared one. */
 const ALIKE = 90;
 
+/** Colours of values as the dashboard declares them, and places in the palette of those it says nothing of. */
 const declaredColors = new Map();
-const assignedColors = new Map();
+const assignedPlaces = new Map();
 
 /** Colours that a dashboard's panels declare hold for the same value in all of them. */
 export function declareColors(colors) {
-  for (const [name, color] of Object.entries(colors ?? {}))
+  for (const [name, color] of Object.entries(colors ?? {})) {
     if (!declaredColors.has(name)) declaredColors.set(name, color);
+  }
 }
 
 /**
- * The colour of a value, the same in every panel of the page.
- * @param {string} name
+ * The colours of a chart's values; a value's is the same in every chart of the page.
+ * @param {string[]} names
  * @param {Object<string, string>} [colors]  the panel's own
+ * @returns {Map<string, string>}
  */
-export function colorOf(name, colors) {
-  const declared = colors?.[name] ?? declaredColors.get(name);
-  if (declared) return visible(declared);
-  if (!assignedColors.has(name)) assignedColors.set(name, assignedColors.size);
-  const taken = (color) => [...declaredColors.values()].some((other) => distance(color, other) < ALIKE);
-  const freeFirst = palette().toSorted((a, b) => taken(a) - taken(b));
-  return freeFirst[assignedColors.get(name) % freeFirst.length];
+export function colorsOf(names, colors) {
+  const here = new Set(names.map((name) => assignedPlaces.get(name)));
+  const colorOf = (name) => {
+    const declared = colors?.[name] ?? declaredColors.get(name);
+    if (declared) return visible(declared);
+    if (!assignedPlaces.has(name)) assignedPlaces.set(name, freePlace(here));
+    here.add(assignedPlaces.get(name));
+    return palette()[assignedPlaces.get(name)];
+  };
+  return new Map(names.map((name) => [name, colorOf(name)]));
+}
+
+/** The place in the palette that is not in this chart, is unlike the declared colours, and is in the least use. */
+function freePlace(here) {
+  const alike = (color) => [...declaredColors.values()].some((declared) => distance(color, declared) < ALIKE);
+  const uses = (place) => [...assignedPlaces.values()].filter((other) => other === place).length;
+  const cost = (place) => 1000 * here.has(place) + 100 * alike(palette()[place]) + uses(place);
+  return Object.keys(palette())
+    .map(Number)
+    .sort((a, b) => cost(a) - cost(b))[0];
 }
 
 /** A declared colour as it can be told from the surface: 3:1 for shapes, 4.5:1 for text (WCAG 1.4.11, 1.4.3). */

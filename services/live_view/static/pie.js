@@ -1,6 +1,6 @@
 /** Pies and donuts: one ring per breakdown, the first the innermost. */
 
-import { colorOf } from "./colors.js";
+import { colorsOf } from "./colors.js";
 import { FONT_SIZE, SHARE, columnsOf, legend, sum, tooltipBox, tooltipContent, unique } from "./chart_parts.js";
 import { columnLabel, formatValue } from "./format.js";
 
@@ -21,6 +21,7 @@ export function pie(panel, data, look) {
   const total = sum(rings[0].parts.map(({ size }) => size));
   const percent = (size) => formatValue(size / total, SHARE);
   const sizes = sizesByName(rings);
+  const colors = colorsOf([...sizes.keys()], panel.colors);
   const layout = layoutOf(look);
   const option = {
     legend: legend([...sizes.keys()], look, {
@@ -47,7 +48,7 @@ export function pie(panel, data, look) {
       labelLine: { show: false },
       itemStyle: { borderColor: look.surface, borderWidth: 1.5 },
       emphasis: { scaleSize: 3 },
-      data: parts.map(({ name, size }) => ({ name, value: size, itemStyle: { color: colorOf(name, panel.colors) } })),
+      data: parts.map(({ name, size }) => ({ name, value: size, itemStyle: { color: colors.get(name) } })),
     })),
   };
   const picksOf = ({ seriesIndex, dataIndex }) =>

@@ -1,6 +1,6 @@
 /** Lines, areas and bars over time or categories. */
 
-import { colorOf, primaryColor, visible } from "./colors.js";
+import { colorsOf, primaryColor, visible } from "./colors.js";
 import {
   FONT_SIZE,
   SHARE,
@@ -90,13 +90,14 @@ function seriesOf(panel, data, x, split, xs) {
   const values = split ? inStableOrder(unique(data.rows.map((row) => row[split.index])), panel.colors) : [null];
   const series = values.flatMap((value) =>
     metrics.map((metric) => ({
-      ...nameAndColor(panel, split, value, metric, metrics.length),
+      name: nameOf(split, value, metric, metrics.length),
       value,
       metric,
       side: metric.axis ?? "left",
       values: Array(xs.length).fill(null),
     })),
   );
+  paint(series, split, panel.colors);
   const firstOf = new Map(values.map((value, index) => [value, index * metrics.length]));
   for (const row of data.rows) {
     const first = firstOf.get(split ? row[split.index] : null);
@@ -108,16 +109,23 @@ function seriesOf(panel, data, x, split, xs) {
   return series;
 }
 
-function nameAndColor({ colors }, split, value, metric, metrics) {
-  const label = columnLabel(metric);
-  if (split) {
-    const name = formatValue(value, split);
-    return metrics > 1
-      ? { name: `${name} · ${label}`, color: colorOf(`${name} · ${label}`, colors) }
-      : { name, color: colorOf(name, colors) };
-  }
-  if (typeof metric.color === "string") return { name: label, color: visible(metric.color) };
-  return { name: label, color: metrics > 1 ? colorOf(label, colors) : primaryColor() };
+function nameOf(split, value, metric, metrics) {
+  if (!split) return columnLabel(metric);
+  return formatValue(value, split) + (metrics > 1 ? ` · ${columnLabel(metric)}` : "");
+}
+
+/** By what is declared of a value, else of a metric; a single series that nothing is said of has the primary colour. */
+function paint(series, split, colors) {
+  const ofMetrics = split ? [] : series.filter(({ metric }) => typeof metric.color === "string");
+  const own = { ...Object.fromEntries(ofMetrics.map(({ name, metric }) => [name, metric.color])), ...colors };
+  const plain = !split && series.length === 1 && !own[series[0].name];
+  const found = plain
+    ? new Map([[series[0].name, primaryColor()]])
+    : colorsOf(
+        series.map(({ name }) => name),
+        own,
+      );
+  for (const one of series) one.color = found.get(one.name);
 }
 
 /** Declared values first, in their order, then by name: a value keeps its place when the figures change. */
