@@ -138,8 +138,7 @@ def answer(panel: Panel, responses: Sequence[Json], view: View) -> Answer:
     """The table of a chart; of a drawing, the groups of its first source."""
     if panel.lens:
         return _table(panel.lens, responses[0], view)
-    groups: list[Json] = list(responses[0].get("aggregations", {}).values())
-    return _flat(groups[0]["buckets"] if groups else [])
+    return _flat(panel, responses[0])
 
 
 def drawing(panel: Panel, responses: Sequence[Json], outlines: Json | None) -> Json:
@@ -325,8 +324,7 @@ def _dimension_column(chart: Chart, number: int, dimension: Dimension) -> Column
     if chart.type in ("line", "area", "bar"):
         role = "x" if dimension == getattr(chart, "dimension", None) else "series"
     kind = fields(chart.data_view).get(dimension.field or "", "keyword")
-    types = {"date": "time", "keyword": "text", "boolean": "text", "ip": "text"}
-    shown = types.get(kind, "number") if dimension.type in ("values", "date_histogram") else "text"
+    shown = "time" if kind == "date" and dimension.type in ("values", "date_histogram") else "text"
     filtered = dimension.field if dimension.type == "values" else None
     return Column(f"d{number}", dimension.label, role, shown, filtered)
 
@@ -393,18 +391,26 @@ def _number(function: str, name: str | None, filtered: bool, bucket: Json, key: 
     return found.get("value_as_string") or found.get("value")
 
 
-def _flat(buckets: list[Json]) -> Answer:
-    """The buckets of a drawing's aggregation with the plain figures in them."""
-    names = [name for name in (buckets[0] if buckets else {}) if name not in ("key", "doc_count", "key_as_string")]
-    columns = [Column("d0", "", "row", "text"), Column("m0", "documents", "metric", "number")]
-    columns += [Column(f"m{number}", name, "metric", "number") for number, name in enumerate(names, 1)]
-    rows = [
-        [bucket.get("key_as_string", bucket["key"]), bucket["doc_count"], *(_plain(bucket[name]) for name in names)]
-        for bucket in buckets
-    ]
-    return Answer(columns, rows)
+def _flat(panel: Panel, response: Json) -> Answer:
+    """The groups of a drawing's first source, with the figures in them."""
+    assert panel.vega
+    (name, group), *_ = next(panel.vega.sources())["url"]["body"]["aggs"].items()
+    buckets = response.get("aggregations", {}).get(name, {}).get("buckets", [])
+    figures = [each for each, inner in group.get("aggs", {}).items() if "geo_centroid" not in inner]
+    columns = [Column("d0", name, "row", "text", group.get("terms", {}).get("field"))]
+    columns += [Column(f"m{number}", each.replace("_", " "), "metric", "number") for number, each in enumerate(figures)]
+    return Answer(
+        columns,
+        [
+            [bucket.get("key_as_string", bucket["key"]), *(_plain(bucket[each]) for each in figures)]
+            for bucket in buckets
+        ],
+    )
 
 
 def _plain(found: Json) -> Value:
-    value = found.get("value", found.get("doc_count"))
-    return value if isinstance(value, int | float) else None
+    """The value of an aggregation; of a filter with one aggregation in it, that one's."""
+    if "value" in found:
+        return cast(Value, found["value"])
+    inner = [each["value"] for each in found.values() if isinstance(each, dict) and "value" in each]
+    return cast(Value, inner[0] if len(inner) == 1 else found.get("doc_count"))

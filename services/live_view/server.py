@@ -301,5 +301,6 @@ def answers(client: Elasticsearch, searches: Sequence[Search]) -> list[Json]:
 def problem(response: Json) -> str:
     """What Elasticsearch says is wrong with a search, as a sentence."""
     error: Any = response["error"]
-    causes = error.get("root_cause") or [error]
-    return f"Elasticsearch cannot answer this panel: {causes[0].get('reason', error.get('type'))}."
+    causes = [*(error.get("root_cause") or []), error.get("caused_by") or {}, error]
+    reason = next((each["reason"] for each in causes if each.get("reason")), error.get("type", "it does not say why"))
+    return f"Elasticsearch cannot answer this panel: {str(reason).rstrip('.')}."

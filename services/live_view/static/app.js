@@ -8,7 +8,7 @@ import { Panel } from "./panels.js";
 import { RETRY_SECONDS, addressOf, ask, readState, toggleFilter, withoutFilter } from "./state.js";
 
 const REFRESH_SECONDS = [0, 5, 10, 30, 60];
-const QUIET_AFTER_MS = 120_000;
+const QUIET_AFTER_MS = 300_000;
 const SLOW_AFTER_MS = 2000;
 
 const byId = (id) => document.getElementById(id);

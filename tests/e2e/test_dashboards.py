@@ -1,0 +1,480 @@
+"""The dashboards over the real stack: each panel's search is answered, its figures are those of a recount, and the live
+view shows them in a real browser.
+
+One run of all producers and jobs fills the indices for all of these tests.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+import requests
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from kibana import queries
+from kibana.dashboards import Panel, load
+from settings import ROOT, settings
+from stack import elasticsearch, kafka
+from stack.demo import EVERY_STREAM
+from tests.e2e.conftest import Document, Pipeline
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
+
+DASHBOARDS = load()
+PANELS = [(name, panel) for name, dashboard in DASHBOARDS.items() for panel in dashboard.panels if panel.indices()]
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+# Chromium on a machine without the internet, as root: no sandbox, and nothing that asks for an update.
+BROWSER_OPTIONS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+SCREENSHOTS = Path(os.environ.get("CROWDPULSE_SCREENSHOTS", ROOT / ".stack" / "screenshots"))
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A pipeline whose indices are full, and the time in which its events lie."""
+
+    pipeline: Pipeline
+    view: queries.View
+
+    def documents(self, index: str, time_field: str) -> list[Document]:
+        """The documents of an index within the view."""
+        start, end = (moment.isoformat(timespec="milliseconds")[:23] for moment in (self.view.start, self.view.end))
+        found = self.pipeline.documents(index).values()
+        return [each for each in found if each.get(time_field) and start <= each[time_field][:23] <= end]
+
+    def rows(self, dashboard: str, panel: str) -> list[list[Any]]:
+        """What a panel shows."""
+        return answered(self, DASHBOARDS[dashboard].panel(panel)).rows
+
+
+@pytest.fixture(scope="module")
+def filled(running_stack: None) -> Iterator[Filled]:
+    """All jobs over an hour of generated posts and events, and samples of a job that runs."""
+    run = Pipeline(f"test-{uuid.uuid4().hex[:8]}.")
+    # So narrow a band that some minutes leave it.
+    run.environment |= {"CROWDPULSE_ALERT_WIDTH": "1.5"}
+    kafka.create_topics(run.prefix)
+    elasticsearch.put_templates()
+    try:
+        start = datetime.now(UTC) - timedelta(hours=1, minutes=5)
+        posts = [
+            "--backfill",
+            "1",
+            "--rate",
+            "4",
+            "--limit",
+            "14000",
+            "--seed",
+            "7",
+            "--late",
+            "0.01",
+            "--malformed",
+            "0.01",
+        ]
+        edits = ["--synthetic", "--stream", EVERY_STREAM, "--seed", "7", "--backfill-minutes", "45", "--rate", "8"]
+        edits += ["--limit", "20000", "--late", "0.01", "--malformed", "0.01"]
+        for command in (["producers.posts", *posts], ["producers.wikimedia", *edits]):
+            done = run.python(*command)
+            assert done.returncode == 0, done.stderr[-2000:]
+        for job in ("social_posts", "social_metrics", "wiki_edits", "wiki_intent", "wiki_users", "wiki_pages"):
+            run.run(job)
+        run.start("kept_records")
+        sample_jobs(run)
+        yield Filled(run, queries.View(start, datetime.now(UTC) + timedelta(minutes=1)))
+    finally:
+        run.close()
+
+
+def sample_jobs(run: Pipeline) -> None:
+    """Let services.job_metrics work until it has counted between two samples."""
+    with background(run, "services.job_metrics"):
+        counted = {"bool": {"filter": [{"exists": {"field": "records_in"}}]}}
+        run.wait_for(
+            "job metrics",
+            lambda: bool(
+                run.elasticsearch.count(index=f"{run.prefix}job_metrics", query=counted, ignore_unavailable=True)[
+                    "count"
+                ]
+            ),
+        )
+
+
+class background:
+    """`python -m MODULE …` for as long as the block lasts."""
+
+    def __init__(self, run: Pipeline, *arguments: str) -> None:
+        environment = {**os.environ, **run.environment}
+        self._process = subprocess.Popen([sys.executable, "-m", *arguments], cwd=ROOT, env=environment)
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, *error: object) -> None:
+        self._process.send_signal(signal.SIGTERM)
+        self._process.wait(timeout=30)
+
+
+def answered(filled: Filled, panel: Panel) -> queries.Answer:
+    """The panel's answer from Elasticsearch; fails for a search that Elasticsearch refuses."""
+    run = filled.pipeline
+    searches = queries.searches(panel, filled.view)
+    replies = [run.elasticsearch.search(index=run.prefix + each.index, body=each.body) for each in searches]
+    assert all(reply["_shards"]["failed"] == 0 for reply in replies)
+    return queries.answer(panel, [dict(reply) for reply in replies], filled.view)
+
+
+@pytest.mark.parametrize(("dashboard", "panel"), PANELS, ids=[f"{name}-{panel.id}" for name, panel in PANELS])
+def test_every_panel_is_answered_of_fields_that_the_jobs_write(filled: Filled, dashboard: str, panel: Panel) -> None:
+    run = filled.pipeline
+    for search in queries.searches(panel, filled.view):
+        used = set(fields_of(search.body["aggs"])) if "aggs" in search.body else set()
+        known = run.elasticsearch.field_caps(index=run.prefix + search.index, fields=sorted(used) or ["*"])["fields"]
+        assert used <= set(known)
+        assert all(each["aggregatable"] for name in used for each in known[name].values())
+        told = {name: {"filter": {"exists": {"field": name}}} for name in sorted(used)}
+        found = run.elasticsearch.search(index=run.prefix + search.index, size=0, aggs=told or None)
+        assert [name for name in told if found["aggregations"][name]["doc_count"] == 0] == []
+
+    answer = answered(filled, panel)
+
+    assert answer.rows
+    assert all(len(row) == len(answer.columns) for row in answer.rows)
+    figures = [place for place, column in enumerate(answer.columns) if column.role == "metric"]
+    assert any(row[place] is not None for row in answer.rows for place in figures)
+
+
+def fields_of(aggregations: dict[str, Any]) -> Iterator[str]:
+    """The fields that aggregations use."""
+    for found in aggregations.values():
+        for kind, body in found.items():
+            if kind in ("aggs", "aggregations"):
+                yield from fields_of(body)
+            elif isinstance(body, dict) and "field" in body:
+                yield body["field"]
+
+
+def rounded(rows: Iterable[Iterable[Any]]) -> list[list[Any]]:
+    return [[round(value, 6) if isinstance(value, float) else value for value in row] for row in rows]
+
+
+def top(counts: Mapping[Any, int], size: int) -> list[int]:
+    """The highest figures; equal ones leave open which groups they are of."""
+    return sorted(counts.values(), reverse=True)[:size]
+
+
+def test_social_figures_are_those_of_a_recount(filled: Filled) -> None:
+    posts = filled.documents("social_posts", "posted_at")
+
+    def figure(panel: str) -> Any:
+        ((value,),) = filled.rows("social-overview", panel)
+        return value
+
+    rates = [post["engagement_rate"] for post in posts if post.get("engagement_rate") is not None]
+    scored = [post for post in posts if post.get("sentiment")]
+    assert figure("posts") == len(posts) > 10_000
+    assert figure("likes") == sum(post.get("likes") or 0 for post in posts)
+    assert figure("engagement") == pytest.approx(sum(rates) / len(rates))
+    assert figure("viral-posts") == sum(post["is_viral"] is True for post in posts)
+    assert figure("verified-users") == len({post["user_id"] for post in posts if post.get("is_verified")})
+    assert figure("snapshot-positive") == pytest.approx(
+        sum(post["sentiment"] == "positive" for post in scored) / len(scored)
+    )
+    assert figure("last-update") == max(post["posted_at"] for post in posts)
+
+    platforms = Counter(post["platform"] for post in posts)
+    assert dict(filled.rows("social-overview", "posts-by-platform")) == platforms
+    hashtags = Counter(tag for post in posts for tag in set(post.get("hashtags") or []))
+    assert [row[-1] for row in filled.rows("social-overview", "hashtags")] == top(hashtags, 15)
+    kinds = Counter((post["platform"], post["post_type"]) for post in posts)
+    assert {
+        (first, second): number for first, second, number in filled.rows("social-overview", "post-types")
+    }.items() <= (kinds.items())
+
+    per_minute: dict[tuple[str, str], int] = defaultdict(int)
+    for post in posts:
+        per_minute[post["posted_at"][:16], post["platform"]] += post.get("likes") or 0
+    shown = {(when[:16], who): likes for when, who, likes in filled.rows("social-overview", "likes-over-time") if likes}
+    assert shown == {key: likes for key, likes in per_minute.items() if likes}
+
+    newest = filled.rows("social-people", "newest")
+    assert [row[1] for row in newest] == sorted((post["posted_at"] for post in posts), reverse=True)[:20]
+    text_of = {post["post_id"]: post["text"] for post in posts}
+    assert all((row[4] or "") == text_of[row[0]] for row in newest)
+
+    unscored = [post for post in posts if post.get("unscored_reason")]
+    assert dict(filled.rows("toxicity", "unscored-reasons")) == Counter(post["unscored_reason"] for post in unscored)
+    both = [post for post in posts if post.get("stated_sentiment") and post.get("sentiment")]
+    right = sum(post["stated_sentiment"] == post["sentiment"] for post in both)
+    ((_, agreement),) = queries.answer(*whole(filled, DASHBOARDS["toxicity"].panel("agreement"))).rows
+    assert agreement == pytest.approx(right / len(both))
+
+
+def whole(filled: Filled, panel: Panel) -> tuple[Panel, list[Any], queries.View]:
+    """A panel over time, made one group of the whole time."""
+    assert panel.lens
+    one = {"type": "filters", "label": "all", "filters": [{"label": "all", "query": {"kql": ""}}]}
+    chart = type(panel.lens).model_validate(panel.lens.model_dump(exclude_none=True) | {"dimension": one})
+    changed = panel.model_copy(update={"lens": chart})
+    run = filled.pipeline
+    (search,) = queries.searches(changed, filled.view)
+    return changed, [dict(run.elasticsearch.search(index=run.prefix + search.index, body=search.body))], filled.view
+
+
+def test_wikipedia_figures_are_those_of_a_recount(filled: Filled) -> None:
+    edits = filled.documents("wiki_edits", "event_time")
+    revisions = filled.documents("wiki_intent", "revised_at")
+
+    ((count,),) = filled.rows("wikipedia-bots", "edits")
+    assert count == len(edits) > 1_000
+    ((share,),) = filled.rows("wikipedia-bots", "bot-share")
+    assert share == pytest.approx(sum(edit["is_bot"] for edit in edits) / len(edits))
+    by_bots = Counter(edit["user_name"] for edit in edits if edit["is_bot"] and edit.get("user_name"))
+    assert [row[1] for row in filled.rows("wikipedia-bots", "top-bots")] == top(by_bots, 12)
+    changes: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    for edit in edits:
+        change = edit.get("bytes_changed") or 0
+        changes[edit["event_time"][:16]][change < 0] += change
+    shown = {row[0][:16]: row[1:] for row in filled.rows("wikipedia-bots", "bytes") if any(row[1:])}
+    assert shown == {minute: both for minute, both in changes.items() if any(both)}
+
+    judged = Counter(each["intent"] for each in revisions if each.get("intent"))
+    ((vandalism,),) = filled.rows("wikipedia-intent", "vandalism-count")
+    assert vandalism == judged["vandalism"] > 0
+    ages = Counter(
+        (age_group(each["account_age_days"]), each["intent"])
+        for each in revisions
+        if each.get("account_age_days") is not None and each.get("intent") not in (None, "unscored")
+    )
+    assert {(age, intent): number for age, intent, number in filled.rows("wikipedia-intent", "newcomers")} == ages
+    distances = [each["distance"] for each in filled.documents("wiki_disagreement", "window_end")]
+    assert [row[1] for row in filled.rows("wikipedia-intent", "disagreement")] == sorted(distances, reverse=True)[:12]
+
+    activity = filled.documents("wiki_activity", "window_start")
+    countries: dict[str, int] = defaultdict(int)
+    for each in activity:
+        countries[each.get("country") or ""] += each["edits"]
+    countries.pop("", None)
+    assert {row[0]: row[1] for row in filled.rows("wikipedia-map", "map")} == countries
+
+
+def age_group(days: float) -> str:
+    bounds = [(1, "under a day"), (7, "1 to 6 days"), (30, "7 to 29 days"), (365, "under a year")]
+    return next((name for bound, name in bounds if days < bound), "a year or more")
+
+
+def test_health_figures_are_those_of_a_recount(filled: Filled) -> None:
+    letters = filled.documents("dead_letters", "rejected_at")
+    by_reason = Counter((each["reason"], each["job"]) for each in letters)
+    shown = {(reason, job): number for reason, job, number in filled.rows("pipeline-health", "dead-letters-by-reason")}
+    assert shown.items() <= by_reason.items()
+    ((late,),) = filled.rows("pipeline-health", "late-events")
+    assert late == len(filled.documents("late_events", "event_time")) > 0
+    samples = filled.documents("index_metrics", "sampled_at")
+    most: dict[str, int] = defaultdict(int)
+    for sample in samples:
+        most[sample["index"]] = max(most[sample["index"]], sample["documents"])
+    assert {row[0]: row[1] for row in filled.rows("pipeline-health", "documents")} == most
+
+
+@pytest.fixture(scope="module")
+def live_view(filled: Filled) -> Iterator[str]:
+    """The address of a live view of these indices, started as a user starts it."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address = f"http://127.0.0.1:{port}"
+    with background(filled.pipeline, "services.live_view", "--port", str(port)):
+        filled.pipeline.wait_for("the live view", lambda: answers(f"{address}/readyz"), seconds=60)
+        yield address
+
+
+def answers(url: str) -> bool:
+    try:
+        return requests.get(url, timeout=5).ok
+    except requests.ConnectionError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A real browser; without one these tests are skipped."""
+    if BROWSER is None:
+        pytest.skip("there is no Chromium on this machine (Debian: apt-get install chromium)")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=BROWSER, args=BROWSER_OPTIONS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def opened(browser: Browser, live_view: str, filled: Filled) -> Iterator[Callable[..., Page]]:
+    """`opened("social-overview", refresh="0")`: that dashboard in a tab, when its panels have come."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, accept_downloads=True, timezone_id="UTC")
+    problems: list[str] = []
+
+    def open_page(dashboard: str, **state: str) -> Page:
+        page = context.new_page()
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+        seen = {"from": filled.view.start.isoformat()[:19] + "Z", "to": "now", "refresh": "0", **state}
+        page.goto(f"{live_view}/d/{dashboard}?{urlencode(seen)}")
+        page.wait_for_selector("body[data-as-of]", timeout=30_000)
+        return page
+
+    yield open_page
+    context.close()
+    # That a request failed is said in the console too; one test makes it fail.
+    expected = ("Failed to load resource", "does not answer")
+    assert [problem for problem in problems if not any(each in problem for each in expected)] == []
+
+
+def posts_shown(page: Page) -> str:
+    return page.locator("[data-panel-id=posts] .metric-value").inner_text()
+
+
+@pytest.mark.parametrize("dashboard", DASHBOARDS)
+def test_every_panel_shows_data_in_a_browser(opened: Callable[..., Page], dashboard: str) -> None:
+    page = opened(dashboard)
+
+    expect(page.locator("section.panel[data-state=ready]")).to_have_count(
+        len(DASHBOARDS[dashboard].panels), timeout=20_000
+    )
+    charts = [
+        panel for panel in DASHBOARDS[dashboard].panels if panel.lens and panel.lens.type not in ("metric", "datatable")
+    ]
+    for panel in charts:
+        section = page.locator(f"[data-panel-id='{panel.id}']")
+        assert section.locator("canvas, svg").count()
+        assert (
+            section.get_by_role("button", name="Table").count()
+            == section.get_by_role("button", name="CSV").count()
+            == 1
+        )
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    page.wait_for_timeout(600)  # charts grow for a moment
+    page.screenshot(path=SCREENSHOTS / f"{dashboard}.png", full_page=True)
+
+
+def test_a_filter_changes_the_figures_and_goes_along_to_other_dashboards(
+    opened: Callable[..., Page], filled: Filled
+) -> None:
+    posts = filled.documents("social_posts", "posted_at")
+    tiktok = sum(post["platform"] == "TikTok" for post in posts)
+    page = opened("social-overview")
+    everything = posts_shown(page)
+
+    page.locator("[data-control-id=platform] summary").click()
+    page.locator("[data-control-id=platform]").get_by_label("TikTok").check()
+    expect(page.locator("[data-panel-id=posts] .metric-value")).not_to_have_text(everything, timeout=20_000)
+    assert [row.split()[0] for row in table_of(page, "posts-by-platform")] == ["TikTok"]
+    assert compact(tiktok) == posts_shown(page)
+
+    page.locator("#dashboards a", has_text="Toxicity").click()
+    page.wait_for_url("**/d/toxicity?*f.platform=TikTok*")
+    page.wait_for_selector("body[data-as-of]")
+    assert page.locator("[data-control-id=platform] summary").inner_text().count("TikTok") == 1
+
+
+def table_of(page: Page, panel: str) -> list[str]:
+    """The rows of the table under a chart, opened as a person opens it."""
+    section = page.locator(f"[data-panel-id={panel}]")
+    section.get_by_role("button", name="Table").click()
+    expect(section.locator("tbody tr").first).to_be_visible()
+    return section.locator("tbody tr").all_inner_texts()
+
+
+def compact(number: int) -> str:
+    """As the page writes a count: 1.2K from a thousand on."""
+    return f"{number / 1000:.1f}".removesuffix(".0") + "K" if number >= 1000 else str(number)
+
+
+def test_auto_refresh_shows_new_documents_and_a_failure_is_said(opened: Callable[..., Page], filled: Filled) -> None:
+    run = filled.pipeline
+    page = opened("social-overview", refresh="5", **{"f.topic": "of this test"})
+    expect(page.locator("[data-panel-id=posts] .metric-value")).to_have_text("0")
+    post = next(iter(run.documents("social_posts").values()))
+    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    run.elasticsearch.index(
+        index=f"{run.prefix}social_posts",
+        id="new",
+        document=post | {"post_id": "new", "topic": "of this test", "posted_at": now},
+        refresh=True,
+    )
+    try:
+        expect(page.locator("[data-panel-id=posts] .metric-value")).to_have_text("1", timeout=20_000)
+    finally:
+        run.elasticsearch.delete(index=f"{run.prefix}social_posts", id="new", refresh=True)
+
+    page.route("**/data", lambda route: route.abort())
+    banner = page.locator("#banner")
+    expect(banner).to_be_visible(timeout=20_000)
+    assert "These figures are from" in banner.inner_text()
+    assert page.locator("body").get_attribute("data-stale") == "true"
+    page.unroute("**/data")
+    expect(banner).to_be_hidden(timeout=60_000)
+
+
+def test_each_chart_has_its_table_and_its_csv(opened: Callable[..., Page], filled: Filled) -> None:
+    page = opened("social-overview")
+    panel = page.locator("[data-panel-id=posts-by-platform]")
+    with page.expect_download() as download:
+        panel.get_by_role("button", name="CSV").click()
+    rows = list(csv.reader(io.StringIO(Path(download.value.path()).read_text(encoding="utf-8-sig"))))
+
+    assert rows[0] == ["platform", "posts"]
+    assert {name: int(number) for name, number in rows[1:]} == dict(filled.rows("social-overview", "posts-by-platform"))
+    shown = [row.split() for row in table_of(page, "posts-by-platform")]
+    assert [name for name, _ in shown] == [name for name, _ in rows[1:]]
+
+
+def test_wrong_questions_are_answered_with_a_sentence(live_view: str) -> None:
+    def ask(path: str, **body: Any) -> requests.Response:
+        return requests.post(f"{live_view}/api/dashboards/{path}", json=body, timeout=10)
+
+    assert requests.get(f"{live_view}/d/nothing", timeout=10).status_code == 404
+    assert ask("social-overview/data", **{"from": "yesterday"}).status_code == 422
+    assert "no time" in ask("social-overview/data", **{"from": "yesterday"}).json()["detail"]
+    assert ask("social-overview/data", **{"from": "now", "to": "now-1h"}).status_code == 422
+    assert ask("social-overview/options", control="nothing").status_code == 404
+    found = ask("social-overview/options", control="platform", search="tik", **{"from": "now-2h"}).json()["options"]
+    assert [each["value"] for each in found] == ["TikTok"]
+    assert (
+        "default-src 'self'" in requests.get(f"{live_view}/d/toxicity", timeout=10).headers["Content-Security-Policy"]
+    )
+
+
+def test_without_elasticsearch_the_live_view_says_so(filled: Filled) -> None:
+    nowhere = settings().port(7)  # nothing of the stack listens there
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address = f"http://127.0.0.1:{port}"
+    away = Pipeline(filled.pipeline.prefix)
+    away.environment |= {"CROWDPULSE_ELASTICSEARCH_HOSTS": f"http://127.0.0.1:{nowhere}"}
+    with background(away, "services.live_view", "--port", str(port)):
+        away.wait_for("the live view", lambda: answers(f"{address}/healthz"), seconds=60)
+        began = time.monotonic()
+        refused = requests.post(f"{address}/api/dashboards/toxicity/data", json={}, timeout=60)
+    assert refused.status_code == 503
+    assert "Elasticsearch does not answer" in refused.json()["detail"]
+    assert time.monotonic() - began < 30
+    away.elasticsearch.close()
