@@ -22,6 +22,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--host", default="127.0.0.1", help="address to listen on; there is no login (default: %(default)s)"
     )
     parser.add_argument("--port", type=int, default=ports.port("live-view"), help="default: %(default)s")
+    parser.add_argument(
+        "--name", action="append", default=[], help="answer to this host name too, not to 127.0.0.1 and localhost alone"
+    )
     options = parser.parse_args(arguments)
     try:
         dashboards = load()
@@ -39,7 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"The live view: http://{options.host}:{options.port}", flush=True)
     logging.getLogger("elastic_transport").setLevel(logging.ERROR)
     uvicorn.run(
-        application(dashboards, elasticsearch_client()), host=options.host, port=options.port, log_level="warning"
+        application(dashboards, elasticsearch_client(), options.name),
+        host=options.host,
+        port=options.port,
+        log_level="warning",
     )
     return 0
 

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 from elasticsearch import ApiError, Elasticsearch, TransportError
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response
+from fastapi.middleware.trustedhost import TrustedHostMiddleware
 from fastapi.responses import FileResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
 from markdown_it import MarkdownIt
@@ -155,10 +156,15 @@ async def with_headers(request: Request, call: Callable[[Request], Awaitable[Res
     return response
 
 
-def application(dashboards: Mapping[str, Dashboard], client: Elasticsearch) -> FastAPI:
-    """The web application over these dashboards and this Elasticsearch."""
-    app = FastAPI(title="Crowdpulse live view", docs_url=None, redoc_url=None)
+def application(dashboards: Mapping[str, Dashboard], client: Elasticsearch, names: Sequence[str] = ()) -> FastAPI:
+    """The web application over these dashboards and this Elasticsearch.
+
+    It answers to 127.0.0.1, localhost and `names` only: without a login, a foreign page could otherwise read everything
+    by giving its own name this machine's address (DNS rebinding).
+    """
+    app = FastAPI(title="Crowdpulse live view", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.dashboards, app.state.elasticsearch = dashboards, client
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost", *names])
     app.middleware("http")(with_headers)
     app.include_router(routes)
     app.mount("/static", StaticFiles(directory=HERE / "static"))
