@@ -266,7 +266,7 @@ def test_wikipedia_figures_are_those_of_a_recount(filled: Filled) -> None:
     )
     assert {(age, intent): number for age, intent, number in filled.rows("wikipedia-intent", "newcomers")} == ages
     distances = [each["distance"] for each in filled.documents("wiki_disagreement", "window_end")]
-    assert [row[1] for row in filled.rows("wikipedia-intent", "disagreement")] == sorted(distances, reverse=True)[:12]
+    assert [row[2] for row in filled.rows("wikipedia-intent", "disagreement")] == sorted(distances, reverse=True)[:12]
 
     activity = filled.documents("wiki_activity", "window_start")
     countries: dict[str, int] = defaultdict(int)
