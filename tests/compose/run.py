@@ -138,7 +138,7 @@ def engine(report: Report, folder: Path) -> Iterator[dict[str, str]]:
     if not shutil.which("dockerd") or os.geteuid() != 0:
         raise CannotTry("No Docker engine answers, and only root with dockerd (Debian: docker.io) can start one")
     environment = os.environ | {"DOCKER_HOST": f"unix://{folder / 'docker.sock'}", "DOCKER_CONFIG": str(folder)}
-    command = ["nice", "-n", "10", "dockerd", "--data-root", folder / "data", "--exec-root", folder / "exec"]
+    command = ["dockerd", "--data-root", folder / "data", "--exec-root", folder / "exec"]
     command += ["-H", environment["DOCKER_HOST"], "--pidfile", folder / "pid"]
     with network_as_before(), (folder / "dockerd.log").open("w") as log:
         process = subprocess.Popen(
@@ -476,6 +476,7 @@ def test(report: Report, folder: Path, cleanup: ExitStack) -> None:
 
 def main() -> int:
     report = Report()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that it is taken down
     try:
         # Not in /tmp where that is memory; short, since a socket's path is.
         with tempfile.TemporaryDirectory(prefix="crowdpulse-", dir="/var/tmp") as folder, ExitStack() as cleanup:
