@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from kibana.dashboards import FOLDER, REFRESH_SECONDS, DashboardError, fields, load
+from kibana.queries import check
 
 TOOL = ".venv-dashboards/bin/kb-dashboard"
 COMPILE_SECONDS = 60
@@ -90,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--tool", default=TOOL, help="the program kb-dashboard (default: %(default)s)")
     options = parser.parse_args(arguments)
     try:
-        load()  # what we do not know of the language is refused before it is compiled
+        check(load().values())  # what we do not know of the language is refused before it is compiled
         wanted = {source.with_suffix(".ndjson").name: compiled(source, options.tool) for source in _sources()}
     except (DashboardError, CompileError) as error:
         print(error, file=sys.stderr)

@@ -43,11 +43,10 @@ class Kql(_Model):
 class Format(_Model):
     """How a number is written; a percent is given as a share, 0 to 1."""
 
-    type: Literal["number", "percent", "bytes", "duration", "custom"]
+    type: Literal["number", "percent", "bytes", "duration"]
     decimals: int | None = None
     compact: bool | None = None
     suffix: str | None = None
-    pattern: str | None = None
 
 
 class Threshold(_Model):
@@ -138,7 +137,6 @@ class Dimension(_Model):
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     minimum_interval: str | None = None
-    partial_intervals: bool | None = None
     filters: tuple[NamedQuery, ...] = ()
     intervals: tuple[Interval, ...] = ()
     appearance: dict[str, Any] | None = None
@@ -184,8 +182,6 @@ class _Chart(_Model):
     data_view: str  # the index, without prefix
     query: Kql | None = None
     appearance: dict[str, Any] | None = None
-    legend: dict[str, Any] | None = None
-    titles_and_text: dict[str, Any] | None = None
 
     def dimensions(self) -> Sequence[Dimension]:
         """What it groups by, in the order in which Kibana puts the groups into one another."""
@@ -250,14 +246,31 @@ class Pie(_Chart):
         return self.metrics
 
 
+class Sorting(_Model):
+    """The column (its `id`) that the rows are in order of."""
+
+    column_id: str
+    direction: Literal["asc", "desc"] = "asc"
+
+
 class DataTable(_Chart):
     """A table: a row for each group, a column for each metric."""
 
     type: Literal["datatable"]
     metrics: tuple[Metric, ...] = Field(min_length=1)
     breakdowns: tuple[Dimension, ...] = Field(min_length=1)
-    sorting: dict[str, Any] | None = None
+    sorting: Sorting | None = None
     paging: dict[str, Any] | None = None
+
+    @model_validator(mode="after")
+    def _is_in_order_of_a_column(self) -> DataTable:
+        if self.sorting and self.sorting.column_id not in self.column_ids():
+            raise ValueError(f"`sorting` names `{self.sorting.column_id}`, which is no column's `id`")
+        return self
+
+    def column_ids(self) -> list[str | None]:
+        """The `id` of each column, None where it has none."""
+        return [*(each.id for each in self.breakdowns), *(each.id for each in self.metrics)]
 
     def dimensions(self) -> Sequence[Dimension]:
         """The first columns."""

@@ -11,6 +11,8 @@ import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from kibana.dashboards import DashboardError
+
 FUNCTIONS = ("count", "sum", "average", "min", "max", "median", "unique_count", "standard_deviation")
 
 _OPERATORS: dict[type[ast.operator], Callable[[float, float], float]] = {
@@ -21,7 +23,7 @@ _OPERATORS: dict[type[ast.operator], Callable[[float, float], float]] = {
 }
 
 
-class FormulaError(ValueError):
+class FormulaError(DashboardError):
     """The text is no formula that is known here; the message says which part."""
 
 

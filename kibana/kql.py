@@ -3,13 +3,17 @@
     sentiment: positive          level: "very high"          topic: (news or sports)          text: *
     likes >= 1000                a: 1 and not (b: 2 or c: 3)
 
-Wildcards inside of values and nested fields are refused: Kibana would take them, the live view could not.
+Wildcards inside of values and nested fields are refused: Kibana would take them, the live view could not. So are fields
+that the index does not have.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Any
+
+from kibana.dashboards import DashboardError
 
 Query = dict[str, Any]
 
@@ -18,16 +22,19 @@ _RANGES = {">=": "gte", "<=": "lte", ">": "gt", "<": "lt"}
 _WORDS = ("and", "or", "not")
 
 
-class KqlError(ValueError):
+class KqlError(DashboardError):
     """The text is no KQL, or more of it than is known here; the message says which part."""
 
 
-def query(text: str) -> Query:
-    """The query for Elasticsearch; all documents for an empty text. Raises KqlError."""
+def query(text: str, known: Collection[str]) -> Query:
+    """The query for Elasticsearch, of an index with the fields `known`; all documents for an empty text.
+
+    Raises KqlError.
+    """
     tokens = _tokens(text)
     if not tokens:
         return {"match_all": {}}
-    parser = _Parser(text, tokens)
+    parser = _Parser(text, tokens, known)
     found = parser.either()
     if parser.peek() is not None:
         raise parser.error("unexpected")
@@ -53,8 +60,8 @@ def _tokens(text: str) -> list[tuple[str, str]]:
 class _Parser:
     """Recursive descent: or, and, not, (…), field: value."""
 
-    def __init__(self, text: str, tokens: list[tuple[str, str]]) -> None:
-        self.text, self.tokens, self.place = text, tokens, 0
+    def __init__(self, text: str, tokens: list[tuple[str, str]], known: Collection[str]) -> None:
+        self.text, self.tokens, self.known, self.place = text, tokens, known, 0
 
     def peek(self) -> tuple[str, str] | None:
         return self.tokens[self.place] if self.place < len(self.tokens) else None
@@ -94,6 +101,8 @@ class _Parser:
 
     def comparison(self) -> Query:
         field = self.literal("a field")
+        if field not in self.known:
+            raise KqlError(f"`{self.text}`: the index has no field `{field}`.")
         for sign, name in _RANGES.items():
             if self.takes("sign", sign):
                 return {"range": {field: {name: self.literal("a value")}}}

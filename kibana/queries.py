@@ -7,6 +7,7 @@ around one aggregation a figure; a filtered figure in a filter aggregation; a fo
 from __future__ import annotations
 
 import copy
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -14,7 +15,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from kibana import formula, kql
-from kibana.dashboards import AGGREGATABLE, Chart, DashboardError, Dimension, Format, Metric, Panel, fields, time_field
+from kibana.dashboards import (
+    AGGREGATABLE,
+    Chart,
+    Dashboard,
+    DashboardError,
+    DataTable,
+    Dimension,
+    Metric,
+    Panel,
+    fields,
+    time_field,
+)
 
 Json = dict[str, Any]
 Value = str | float | int | bool | None
@@ -24,7 +36,6 @@ BUCKETS = 60  # of a time axis, at most, when the interval is chosen here
 MORE_BUCKETS = 200  # and when the panel wants an interval
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 MISSING = "(missing value)"
-PERCENT = Format(type="percent", decimals=1)
 
 
 class RangeError(ValueError):
@@ -42,9 +53,9 @@ def instant(text: str, now: datetime) -> datetime:
             sign, number, unit = found.groups()
             return now + timedelta(seconds=int(f"{sign}{number}") * UNITS[unit]) if sign else now
         then = datetime.fromisoformat(text)
+        return then.astimezone(UTC) if then.tzinfo else then.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         raise RangeError(f"`{text}` is no time: give `now`, `now-1h` or 2026-01-31T12:00:00Z.") from None
-    return then.astimezone(UTC) if then.tzinfo else then.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -81,7 +92,7 @@ class View:
         enough = seconds / (MORE_BUCKETS if least else BUCKETS)
         if least >= enough:
             return least
-        return next((each for each in INTERVALS if each >= max(enough, least)), INTERVALS[-1])
+        return next((each for each in INTERVALS if each >= max(enough, least)), math.ceil(enough))
 
 
 @dataclass(frozen=True)
@@ -132,6 +143,17 @@ def searches(panel: Panel, view: View) -> list[Search]:
     if panel.lens:
         return [_chart(panel.lens, view)]
     return [_source(source, view) for source in panel.vega.sources()] if panel.vega else []
+
+
+def check(dashboards: Iterable[Dashboard]) -> None:
+    """That every panel can be asked. Raises DashboardError, with dashboard and panel, for the first that cannot."""
+    moment = datetime.now(UTC)
+    for dashboard in dashboards:
+        for panel in dashboard.panels:
+            try:
+                searches(panel, View(moment - timedelta(hours=1), moment))
+            except DashboardError as error:
+                raise DashboardError(f"{dashboard.id}, panel `{panel.id}`: {error}") from None
 
 
 def answer(panel: Panel, responses: Sequence[Json], view: View) -> Answer:
@@ -191,7 +213,7 @@ def _chart(chart: Chart, view: View) -> Search:
         if inner := aggregations | dict(_figures(chart, ordering)):
             group["aggs"] = inner
         aggregations = {"group": group}
-    more = kql.query(chart.query.kql) if chart.query else None
+    more = kql.query(chart.query.kql, fields(chart.data_view)) if chart.query else None
     body: Json = {"size": 0, "track_total_hits": True, "query": view.query(chart.data_view, more)}
     return Search(chart.data_view, {**body, "aggs": aggregations} if aggregations else body)
 
@@ -202,11 +224,11 @@ def _figures(chart: Chart, metrics: Iterable[tuple[int, Metric]]) -> Iterator[tu
         if metric.formula is not None:
             for order, call in enumerate(formula.parse(metric.formula).calls):
                 made = _aggregation(chart.data_view, call.function, call.field, None)
-                found = kql.query(call.kql) if call.kql else None
+                found = kql.query(call.kql, fields(chart.data_view)) if call.kql else None
                 yield from _filtered(f"m{number}_{order}", made, found)
         else:
             made = _aggregation(chart.data_view, str(metric.aggregation), metric.field, metric)
-            found = kql.query(metric.filter.kql) if metric.filter else None
+            found = kql.query(metric.filter.kql, fields(chart.data_view)) if metric.filter else None
             if metric.aggregation == "last_value":
                 exists: Json = {"exists": {"field": metric.field}}
                 found = {"bool": {"filter": [exists, found]}} if found else exists
@@ -256,7 +278,13 @@ def _group(chart: Chart, dimension: Dimension, view: View) -> Json:
         raise DashboardError(f"{chart.data_view} has no field `{dimension.field}`.")
     match dimension.type:
         case "filters":
-            return {"filters": {"filters": {each.label: kql.query(each.query.kql) for each in dimension.filters}}}
+            return {
+                "filters": {
+                    "filters": {
+                        each.label: kql.query(each.query.kql, fields(chart.data_view)) for each in dimension.filters
+                    }
+                }
+            }
         case "intervals":
             ranges: list[Json] = [
                 {"key": each.label}
@@ -315,6 +343,9 @@ def _table(chart: Chart, response: Json, view: View) -> Answer:
         columns[0], columns[1] = columns[1], columns[0]
         rows = [[row[1], row[0], *row[2:]] for row in rows]
     over_time = next((each for each in dimensions if each.type == "date_histogram"), None)
+    if isinstance(chart, DataTable) and chart.sorting:
+        by = chart.column_ids().index(chart.sorting.column_id)
+        rows.sort(key=lambda row: (row[by] is not None, row[by]), reverse=chart.sorting.direction == "desc")
     return Answer(columns, rows, view.interval(over_time.minimum_interval) * 1000 if over_time else None)
 
 
@@ -344,7 +375,7 @@ def _rows(chart: Chart, dimensions: Sequence[Dimension], bucket: Json, before: l
         yield before + [_figure(metric, number, bucket) for number, metric in enumerate(chart.figures())]
         return
     for key, inner in _groups(dimensions[0], bucket.get("group", {})):
-        if inner["doc_count"] or dimensions[0].type == "date_histogram":
+        if inner["doc_count"] or dimensions[0].type != "values":
             yield from _rows(chart, dimensions[1:], inner, [*before, key])
 
 
@@ -370,7 +401,7 @@ def _figure(metric: Metric, number: int, bucket: Json) -> Value:
         }
         return parsed.value(figures)
     if metric.aggregation == "last_value":
-        hits = bucket[f"m{number}"]["value"]["hits"]["hits"]
+        hits = bucket.get(f"m{number}", {}).get("value", {}).get("hits", {}).get("hits", [])
         value: Any = hits[0]["_source"].get(metric.field) if hits else None
         if isinstance(value, list):
             return ", ".join(map(str, value))

@@ -214,7 +214,8 @@ def act(options: argparse.Namespace, console: Console) -> int:
         case "sql":
             sql.client(options.live, options.file)
         case "view":
-            services.start_live_view()
+            if not services.start_live_view():
+                console.print("It ran already, with the files of its start: `python -m stack stop live-view` ends it.")
             console.print(f"The dashboards: {services.live_view_url()}")
         case "package":
             console.print(f"Wrote {layout.shown(package.make())} ({len(package.files())} files).")

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import uvicorn
 
 from kibana.dashboards import DashboardError, load
+from kibana.queries import check
 from services.elasticsearch import elasticsearch_client
 from services.live_view.server import VENDOR, application
 from stack import ports
@@ -28,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         dashboards = load()
+        check(dashboards.values())
     except DashboardError as error:
         print(error, file=sys.stderr)
         return 1

@@ -29,6 +29,10 @@ HERE = Path(__file__).parent
 VENDOR = HERE / "node_modules"
 SEARCH_SECONDS = 20
 MAX_VALUES = 500  # of a filter
+# An index may have nothing new for so long: the longest windows that jobs write are ten minutes apart. Samples come
+# every ten seconds.
+MAY_BE_SILENT_SECONDS = 20 * 60
+SILENT_SECONDS = {"job_metrics": 120, "index_metrics": 120}
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:;"
     " base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -144,7 +148,9 @@ def alive() -> Json:
 def ready(request: Request, client: Client) -> Json:
     """Whether Elasticsearch does, too."""
     first_of_all = next(iter(request.app.state.dashboards.values()))
-    answers(client, [newest_of(index) for index in first_of_all.indices()])
+    for response in answers(client, [newest_of(index) for index in first_of_all.indices()]):
+        if "error" in response:
+            raise HTTPException(503, problem(response))
     return {"status": "ok"}
 
 
@@ -223,12 +229,17 @@ def _panel(panel: Panel, place: tuple[int, int]) -> Json:
         case "metric":
             color = chart.primary.color
             by_value = color.model_dump() if color is not None and not isinstance(color, str) else None
-            return {**found, "kind": "metric", "color": by_value}
+            return {
+                **found,
+                "kind": "metric",
+                "color": by_value,
+                "static_color": color if isinstance(color, str) else None,
+            }
         case "pie":
             colors = chart.color.by_value() if chart.color else {}
             return {**found, "kind": "pie", "donut": "donut" in look, "colors": colors}
         case "datatable":
-            return {**found, "kind": "table", "page_size": (chart.paging or {}).get("page_size")}
+            return {**found, "kind": "table"}
         case _:
             axes = {"x": "x_axis", "left": "y_left_axis", "right": "y_right_axis"}
             return {
@@ -248,22 +259,39 @@ def shown(client: Elasticsearch, dashboard: Dashboard, panels: Sequence[Panel], 
     """
     began, as_of = time.monotonic(), datetime.now(UTC)
     asked = [(panel, queries.searches(panel, view)) for panel in panels]
-    newest = [newest_of(index) for index in sorted(dashboard.indices())]
+    indices = sorted(dashboard.indices())
+    newest = [newest_of(index) for index in indices]
     responses = iter(answers(client, [search for _, searches in asked for search in searches] + newest))
-    found = {}
-    for panel, searches in asked:
-        if searches:
-            replies = [next(responses) for _ in searches]
-            found[panel.id] = panel_data(panel, replies, view)
-    times = [each.get("aggregations", {}).get("newest", {}).get("value_as_string") for each in responses]
+    replies = [(panel, [next(responses) for _ in searches]) for panel, searches in asked if searches]
+    times = {index: _newest(response) for index, response in zip(indices, responses, strict=True)}
     return {
         "as_of": as_of.isoformat(),
         "from": view.start.isoformat(),
         "to": view.end.isoformat(),
-        "newest": max(filter(None, times), default=None),
+        "newest": max(filter(None, times.values()), default=None),
         "took_ms": round((time.monotonic() - began) * 1000),
-        "panels": found,
+        "panels": {
+            panel.id: panel_data(panel, found, view) | old(panel, times, as_of if view.end >= as_of else view.end)
+            for panel, found in replies
+        },
     }
+
+
+def _newest(response: Json) -> str | None:
+    found: str | None = response.get("aggregations", {}).get("newest", {}).get("value_as_string")
+    return found
+
+
+def old(panel: Panel, newest: Mapping[str, str | None], until: datetime) -> Json:
+    """A warning where the newest document of the panel's indices is much older than the end of the time shown."""
+    times = [when for index in panel.indices() if (when := newest.get(index))]
+    if not times:
+        return {}
+    age = until - datetime.fromisoformat(max(times))
+    if age.total_seconds() < min(SILENT_SECONDS.get(index, MAY_BE_SILENT_SECONDS) for index in panel.indices()):
+        return {}
+    minutes = age.total_seconds() / 60
+    return {"warning": f"Nothing newer than {max(times)[:16].replace('T', ' ')} UTC, {minutes:,.0f} minutes before."}
 
 
 def newest_of(index: str) -> Search:

@@ -65,6 +65,7 @@ def test_the_same_thing_has_the_same_color_everywhere() -> None:
     assert {"Bots", "People", "vandalism", "Twitter", "other_cyberbullying"} <= set(colors)
 
 
+FIELDS = ("a", "b", "c", "is_viral", "topic", "text", "likes", "bytes_changed")
 PANEL: Json = {
     "id": "likes",
     "title": "Likes",
@@ -118,14 +119,17 @@ def test_a_wrong_file_is_refused_with_the_place_and_the_reason(tmp_path: Path, p
         (PANEL["lens"] | {"primary": {"aggregation": "sum", "field": "topic", "label": "x"}}, "it has no sum"),
         (PANEL["lens"] | {"primary": {"aggregation": "unique_count", "field": "text", "label": "x"}}, "of type text"),
         (BARS | {"dimension": BARS["dimension"] | {"field": "text"}}, "makes no groups"),
+        (PANEL["lens"] | {"query": {"kql": "is_toxik: true"}}, "no field `is_toxik`"),
+        (BARS | {"metrics": [{"formula": "cuont()", "label": "x"}]}, "cannot be in order"),
+        (PANEL["lens"] | {"primary": {"formula": "cuont()", "label": "x"}}, "function `cuont` is not known"),
         (BARS | {"metrics": [{"formula": "count() / 2", "label": "half"}]}, "cannot be in order of `half`"),
         (BARS | {"dimension": BARS["dimension"] | {"sort": {"by": "x", "direction": "asc"}}}, "which is no metric"),
     ],
 )
 def test_a_field_that_a_job_no_longer_writes_is_noticed(tmp_path: Path, lens: Json, said: str) -> None:
     (dashboard,) = read(dashboard_file(tmp_path, PANEL | {"lens": lens}))
-    with pytest.raises(DashboardError, match=said):
-        queries.searches(dashboard.panels[0], HOUR)
+    with pytest.raises(DashboardError, match=f"one, panel `likes`: .*{said}"):
+        queries.check([dashboard])
 
 
 def test_a_link_that_leads_nowhere_and_two_of_one_id_are_refused(tmp_path: Path) -> None:
@@ -168,13 +172,15 @@ def test_a_link_that_leads_nowhere_and_two_of_one_id_are_refused(tmp_path: Path)
     ],
 )
 def test_kql_is_elasticsearchs_query(text: str, query: Json) -> None:
-    assert kql.query(text) == query
+    assert kql.query(text, FIELDS) == query
 
 
-@pytest.mark.parametrize("text", ["a", "a:", "a: 1 b: 2", "(a: 1", 'a: "1', "a: new*", "and", "a: 1 or", "not", ": 1"])
+@pytest.mark.parametrize(
+    "text", ["a", "a:", "a: 1 b: 2", "(a: 1", 'a: "1', "a: new*", "and", "a: 1 or", "not", ": 1", "d: 1", "not d: *"]
+)
 def test_what_is_no_kql_is_refused(text: str) -> None:
     with pytest.raises(kql.KqlError):
-        kql.query(text)
+        kql.query(text, FIELDS)
 
 
 @pytest.mark.parametrize(
@@ -234,7 +240,10 @@ def test_times_are_as_elasticsearch_writes_them(text: str, then: datetime) -> No
     assert queries.instant(text, NOW) == then
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "now-1y", "now - 1h", "2026-13-01", "now-9999999d", "now-999999w"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "yesterday", "now-1y", "now - 1h", "2026-13-01", "now-9999999d", "now-999999w", "0001-01-01T00:00:00+05:00"],
+)
 def test_what_is_no_time_is_refused(text: str) -> None:
     with pytest.raises(queries.RangeError):
         queries.instant(text, NOW)

@@ -24,7 +24,6 @@ from elasticsearch import Elasticsearch
 from services import job_metrics
 from services.elasticsearch import elasticsearch_client
 from services.job_metrics import Flink, FlinkAway, Index, Job, Sampler, index_document, job_document, job_of, wanted
-from services.elasticsearch import elasticsearch_client
 from settings import settings
 from stack import elasticsearch
 from tests.conftest import at

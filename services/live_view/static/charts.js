@@ -2,11 +2,10 @@
 
 import { isDark, themeColors } from "./colors.js";
 import { FONT_SIZE } from "./chart_parts.js";
-import { heatmap } from "./heatmap.js";
 import { pie } from "./pie.js";
 import { xy } from "./xy.js";
 
-const DRAWINGS = { xy, pie, heatmap };
+const DRAWINGS = { xy, pie };
 
 export class Chart {
   /**

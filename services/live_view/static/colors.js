@@ -88,8 +88,6 @@ function readThemeColors() {
     muted: resolve("--muted"),
     line: resolve("--line"),
     surface: resolve("--surface"),
-    low: resolve("--scale-low"),
-    high: resolve("--scale-high"),
   };
   probe.remove();
   return colors;

@@ -78,11 +78,11 @@ export class VegaMap {
     this.view = view;
   }
 
-  /** What was clicked, where the mark's datum has a field of one of the answer's columns. */
+  /** What was clicked: the marks of a group are drawn of its bucket, whose `key` is the value of the first column. */
   picks(datum) {
     return (this.data.columns ?? [])
-      .filter(({ field }) => field && datum[field] !== undefined)
-      .map((column) => ({ column, value: datum[column.field] }));
+      .filter(({ field }) => field && datum.key !== undefined)
+      .map((column) => ({ column, value: datum.key }));
   }
 
   /** Takes the element's size. @returns {boolean} whether it is another one, to draw again for */

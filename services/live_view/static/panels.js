@@ -7,7 +7,7 @@ import { columnLabel, formatValue } from "./format.js";
 import { VegaMap } from "./map.js";
 import { csv, download, table } from "./table.js";
 
-const CHARTS = { xy: Chart, pie: Chart, heatmap: Chart, vega: VegaMap };
+const CHARTS = { xy: Chart, pie: Chart, vega: VegaMap };
 const STATIC = new Set(["markdown", "links"]);
 
 /**
@@ -156,9 +156,8 @@ export class Panel {
     if (this.state === "ready") this.draw();
   }
 
-  /** Whether there is something to draw: of a chart at least one figure, of a metric or a table a row. */
+  /** Whether there is something to show: at least one figure. */
   hasFigures({ columns, rows }) {
-    if (!(this.definition.kind in CHARTS)) return rows.length > 0;
     const metrics = columns.map(({ role }, index) => (role === "metric" ? index : -1)).filter((index) => index >= 0);
     return rows.some((row) => metrics.some((index) => row[index] !== null));
   }

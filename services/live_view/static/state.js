@@ -13,7 +13,7 @@ const FILTER = "f.";
 /** @returns {State} */
 export function readState(url = new URL(location.href)) {
   const query = url.searchParams;
-  const filters = {};
+  const filters = Object.create(null); // names come from the address
   for (const [name, value] of query) {
     if (name.startsWith(FILTER)) (filters[name.slice(FILTER.length)] ??= []).push(value);
   }
