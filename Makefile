@@ -47,6 +47,7 @@ check: environment-dev  ## Style and types
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
+	.venv/bin/hadolint docker/Dockerfile tests/compose/Dockerfile
 	mvn -q -f connectors/pom.xml validate
 
 format: environment-dev  ## Put the Python files in form

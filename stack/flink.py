@@ -108,8 +108,8 @@ def config() -> dict[str, Any]:
         # Size.
         "jobmanager.memory.process.size": "1200m",
         "taskmanager.memory.process.size": chosen.taskmanager_memory,
-        # Queries of the SQL client shuffle through 64 MB of it; with 128 MB in all, the default, the demo's jobs left them
-        # too little after an hour, and they waited for ever.
+        # Queries of the SQL client shuffle through 64 MB of it. Of 128 MB, the default, the demo's jobs left them too
+        # little after an hour, and they waited for ever.
         "taskmanager.memory.framework.off-heap.size": "256m",
         "taskmanager.numberOfTaskSlots": chosen.task_slots,
         "parallelism.default": chosen.parallelism,
