@@ -8,6 +8,7 @@ mean what they mean in its documentation; the sizes are in Kibana's grid of 48 c
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -411,25 +412,21 @@ class Dashboard(_Model):
 
         That is kb-dashboard's layout `up-left`.
         """
-        taken: set[tuple[int, int]] = set()
+        taken: dict[int, int] = defaultdict(int)  # row -> its taken columns, as bits
         found = {}
         for panel in self.panels:
             width, height = panel.size.w, panel.size.h
-            place = (0, 0)
-            while taken & (cells := _cells(*place, width, height)):
-                column, row = place
-                place = (column + 1, row) if column + 1 + width <= GRID_COLUMNS else (0, row + 1)
-            taken |= cells
-            found[panel.id] = place
+            bits, column, row = (1 << width) - 1, 0, 0
+            while any(taken[row + below] & bits << column for below in range(height)):
+                column, row = (column + 1, row) if column + 1 + width <= GRID_COLUMNS else (0, row + 1)
+            for below in range(height):
+                taken[row + below] |= bits << column
+            found[panel.id] = (column, row)
         return found
 
 
 def _no(panel: str) -> Panel:
     raise KeyError(panel)
-
-
-def _cells(column: int, row: int, width: int, height: int) -> set[tuple[int, int]]:
-    return {(column + x, row + y) for x in range(width) for y in range(height)}
 
 
 @cache
