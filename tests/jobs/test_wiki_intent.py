@@ -301,11 +301,11 @@ def test_intents_are_counted_per_group_and_topic(told: Told, rows: Rows) -> None
             told(
                 revision(0, 1), score(0, 1),
                 revision(1, 2), score(1, 2, scores=vandalism | {"articletopic": {"prediction": ["A", "B"]}}),
+                revision(1, 6, performer=performer("Bot", user_is_bot=True)),
+                revision(1, 7, page_namespace=None),
                 revision(299, 3),
                 revision(299, 4), prediction(299, 4, **RISK),
                 revision(300, 5), score(300, 5, scores=vandalism | {"articletopic": {"prediction": ["A"]}}),
-                revision(1, 6, performer=performer("Bot", user_is_bot=True)),
-                revision(1, 7, page_namespace=None),
             ),
             600,
         )
