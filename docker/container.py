@@ -21,19 +21,12 @@ from stack import demo, elasticsearch, flink, jobs, kafka, layout, moto, ports
 from stack.errors import StackError
 
 # To the container's output, which `docker compose logs` shows and Docker rotates.
-LOG4J = """\
-rootLogger.level = INFO
-rootLogger.appenderRef.console.ref = Console
-logger.pekko.name = org.apache.pekko
-logger.pekko.level = WARN
-logger.kafka.name = org.apache.kafka
-logger.kafka.level = WARN
-logger.hadoop.name = org.apache.hadoop
-logger.hadoop.level = WARN
+LOG4J = f"""\
+{flink.LOG4J_LEVELS}rootLogger.appenderRef.console.ref = Console
 appender.console.name = Console
 appender.console.type = CONSOLE
 appender.console.layout.type = PatternLayout
-appender.console.layout.pattern = %d{yyyy-MM-dd HH:mm:ss,SSS} %-5p %c{1} - %m%n
+appender.console.layout.pattern = %d{{yyyy-MM-dd HH:mm:ss,SSS}} %-5p %c{{1}} - %m%n
 """
 
 SUBMIT_SECONDS = 600  # for each job: all of it may be starting on two cores

@@ -92,7 +92,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         check(load().values())  # what we do not know of the language is refused before it is compiled
-        wanted = {source.with_suffix(".ndjson").name: compiled(source, options.tool) for source in _sources()}
+        wanted = {
+            source.with_suffix(".ndjson").name: compiled(source, options.tool)
+            for source in sorted(FOLDER.glob("*.yaml"))
+        }
     except (DashboardError, CompileError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -114,10 +117,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             (FOLDER / name).unlink()
     print(f"{len(wanted) - 1} dashboards compiled, {len(changed)} files changed.")
     return 0
-
-
-def _sources() -> list[Path]:
-    return sorted(FOLDER.glob("*.yaml"))
 
 
 if __name__ == "__main__":

@@ -17,11 +17,13 @@ from typing import Any, cast
 from kibana import formula, kql
 from kibana.dashboards import (
     AGGREGATABLE,
+    XY,
     Chart,
     Dashboard,
     DashboardError,
     DataTable,
     Dimension,
+    Kql,
     Metric,
     Panel,
     fields,
@@ -213,9 +215,13 @@ def _chart(chart: Chart, view: View) -> Search:
         if inner := aggregations | dict(_figures(chart, ordering)):
             group["aggs"] = inner
         aggregations = {"group": group}
-    more = kql.query(chart.query.kql, fields(chart.data_view)) if chart.query else None
+    more = _query(chart, chart.query) if chart.query else None
     body: Json = {"size": 0, "track_total_hits": True, "query": view.query(chart.data_view, more)}
     return Search(chart.data_view, {**body, "aggs": aggregations} if aggregations else body)
+
+
+def _query(chart: Chart, given: Kql) -> Json:
+    return kql.query(given.kql, fields(chart.data_view))
 
 
 def _figures(chart: Chart, metrics: Iterable[tuple[int, Metric]]) -> Iterator[tuple[str, Json]]:
@@ -224,11 +230,11 @@ def _figures(chart: Chart, metrics: Iterable[tuple[int, Metric]]) -> Iterator[tu
         if metric.formula is not None:
             for order, call in enumerate(formula.parse(metric.formula).calls):
                 made = _aggregation(chart.data_view, call.function, call.field, None)
-                found = kql.query(call.kql, fields(chart.data_view)) if call.kql else None
+                found = _query(chart, Kql(kql=call.kql)) if call.kql else None
                 yield from _filtered(f"m{number}_{order}", made, found)
         else:
             made = _aggregation(chart.data_view, str(metric.aggregation), metric.field, metric)
-            found = kql.query(metric.filter.kql, fields(chart.data_view)) if metric.filter else None
+            found = _query(chart, metric.filter) if metric.filter else None
             if metric.aggregation == "last_value":
                 exists: Json = {"exists": {"field": metric.field}}
                 found = {"bool": {"filter": [exists, found]}} if found else exists
@@ -278,13 +284,7 @@ def _group(chart: Chart, dimension: Dimension, view: View) -> Json:
         raise DashboardError(f"{chart.data_view} has no field `{dimension.field}`.")
     match dimension.type:
         case "filters":
-            return {
-                "filters": {
-                    "filters": {
-                        each.label: kql.query(each.query.kql, fields(chart.data_view)) for each in dimension.filters
-                    }
-                }
-            }
+            return {"filters": {"filters": {each.label: _query(chart, each.query) for each in dimension.filters}}}
         case "intervals":
             ranges: list[Json] = [
                 {"key": each.label}
@@ -339,7 +339,7 @@ def _table(chart: Chart, response: Json, view: View) -> Answer:
     columns += [_metric_column(chart, number, each) for number, each in enumerate(chart.figures())]
     top = {**response.get("aggregations", {}), "doc_count": response["hits"]["total"]["value"]}
     rows = list(_rows(chart, dimensions, top, []))
-    if chart.type in ("line", "area", "bar") and len(dimensions) == 2 and dimensions[1].type == "date_histogram":
+    if isinstance(chart, XY) and len(dimensions) == 2 and dimensions[1].type == "date_histogram":
         columns[0], columns[1] = columns[1], columns[0]
         rows = [[row[1], row[0], *row[2:]] for row in rows]
     over_time = next((each for each in dimensions if each.type == "date_histogram"), None)
@@ -350,10 +350,10 @@ def _table(chart: Chart, response: Json, view: View) -> Answer:
 
 
 def _dimension_column(chart: Chart, number: int, dimension: Dimension) -> Column:
-    roles = {"pie": "ring", "datatable": "row"}
-    role = roles.get(chart.type) or ("x" if dimension is chart.dimensions()[0] else "series")
-    if chart.type in ("line", "area", "bar"):
-        role = "x" if dimension == getattr(chart, "dimension", None) else "series"
+    if isinstance(chart, XY):
+        role = "x" if dimension == chart.dimension else "series"
+    else:
+        role = "row" if isinstance(chart, DataTable) else "ring"
     kind = fields(chart.data_view).get(dimension.field or "", "keyword")
     shown = "time" if kind == "date" and dimension.type in ("values", "date_histogram") else "text"
     filtered = dimension.field if dimension.type == "values" else None

@@ -36,11 +36,11 @@ import requests
 from elasticsearch import ApiError, Elasticsearch, TransportError
 from elasticsearch.helpers import BulkIndexError, bulk
 
+from kibana.dashboards import TEMPLATES, time_field
 from producers._command_line import positive, stop_on_signals
 from services.elasticsearch import elasticsearch_client
-from settings import ROOT, settings
+from settings import settings
 
-TEMPLATES = ROOT / "kibana/index_templates"
 ENDED = {"FINISHED", "CANCELED", "FAILED"}
 JOB_METRICS = (
     "uptime", "numRestarts", "numberOfFailedCheckpoints",
@@ -331,12 +331,9 @@ class Flink:
         return answer.json()
 
 
-def time_fields() -> dict[str, str | None]:
+def time_fields() -> dict[str, str]:
     """The time field of each index that has a template."""
-    return {
-        file.stem: json.loads(file.read_text(encoding="utf-8")).get("_meta", {}).get("time_field")
-        for file in sorted(TEMPLATES.glob("[a-z]*.json"))
-    }
+    return {file.stem: time_field(file.stem) for file in sorted(TEMPLATES.glob("*.json"))}
 
 
 def indices(client: Elasticsearch, prefix: str, fields: Mapping[str, str | None]) -> list[Index]:

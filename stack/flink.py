@@ -51,22 +51,25 @@ JAVA_OPTIONS = [
     ),
 ]
 
-# One file a process, named by the system property of config.yaml: 3 x 50 MB at most.
-LOG4J = """\
+LOG4J_LEVELS = """\
 rootLogger.level = INFO
-rootLogger.appenderRef.file.ref = File
 logger.pekko.name = org.apache.pekko
 logger.pekko.level = WARN
 logger.kafka.name = org.apache.kafka
 logger.kafka.level = WARN
 logger.hadoop.name = org.apache.hadoop
 logger.hadoop.level = WARN
+"""
+
+# One file a process, named by the system property of config.yaml: 3 x 50 MB at most.
+LOG4J = f"""\
+{LOG4J_LEVELS}rootLogger.appenderRef.file.ref = File
 appender.file.name = File
 appender.file.type = RollingFile
-appender.file.fileName = ${sys:crowdpulse.log}
-appender.file.filePattern = ${sys:crowdpulse.log}.%i
+appender.file.fileName = ${{sys:crowdpulse.log}}
+appender.file.filePattern = ${{sys:crowdpulse.log}}.%i
 appender.file.layout.type = PatternLayout
-appender.file.layout.pattern = %d{yyyy-MM-dd HH:mm:ss,SSS} %-5p %c{1} - %m%n
+appender.file.layout.pattern = %d{{yyyy-MM-dd HH:mm:ss,SSS}} %-5p %c{{1}} - %m%n
 appender.file.policies.type = Policies
 appender.file.policies.size.type = SizeBasedTriggeringPolicy
 appender.file.policies.size.size = 50MB
