@@ -111,6 +111,44 @@ class Settings(BaseSettings):
         description="Address of its revert-risk model.",
     )
 
+    background_retention_days: int = Field(
+        30, ge=1, le=3650, description="How long what a background check gathers and finds is kept, in days."
+    )
+    keywords_file: Path | None = Field(
+        None, description="The words that a background check looks for, by theme; empty: config/keywords.yaml."
+    )
+    score_file: Path | None = Field(
+        None, description="The weights of its summary score; empty: config/background_score.yaml."
+    )
+    s3_endpoint: str = Field("", description="Address of S3; empty: the local stack. Flink has its own, s3.endpoint.")
+    s3_bucket: str = Field(
+        "crowdpulse", pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", description="Bucket of pictures and archives."
+    )
+    aws_region: str = Field(
+        "eu-west-1", pattern=r"^[a-z]{2}(-[a-z]+)+-\d$", description="Region of Comprehend and Rekognition."
+    )
+    aws_endpoint: str = Field("", description="Address of Comprehend and Rekognition; empty: AWS's own.")
+    enrich_sentiment: Literal["local", "aws"] = Field("local", description="Who judges a caption's sentiment.")
+    enrich_key_phrases: Literal["local", "aws"] = Field("local", description="Who finds a caption's key phrases.")
+    enrich_toxicity: Literal["local", "aws"] = Field("local", description="Who judges a caption's toxicity.")
+    enrich_language: Literal["local", "aws"] = Field("local", description="Who finds a caption's language.")
+    enrich_images: Literal["local", "aws"] = Field(
+        "local", description="Who labels images; `local` needs requirements-images.txt, else they are unscored."
+    )
+    enrich_max_units: int = Field(
+        10_000, ge=0, description="What may be spent a day (UTC), in AWS's units; over it: unscored, `budget`."
+    )
+    enrich_concurrency: int = Field(4, ge=1, le=64, description="Requests to AWS at once, of each Python worker.")
+    enrich_timeout_seconds: float = Field(10, gt=0, le=300, description="How long an answer of AWS is waited for.")
+    enrich_attempts: int = Field(5, ge=1, le=20, description="How often a throttled request is made.")
+    enrich_send_again: bool = Field(
+        False, description="Send once more what was under way when a worker ended, or timed out: it may be paid twice."
+    )
+    enrich_ledger: Path = Field(
+        ROOT / ".stack/data/enrichment.sqlite",
+        description="SQLite file of AWS's answers and of what was spent; default: in the data of the local stack.",
+    )
+
     data: str = Field("", description="Folder of the data sets for training; empty: ../shared/data beside the project.")
     model_artifacts: str = Field(
         "", description="Where MLflow keeps trained models, for example s3://models; empty: .stack/mlflow."
@@ -132,8 +170,11 @@ class Settings(BaseSettings):
                 "kafka_bootstrap_servers": f"127.0.0.1:{int(base) + 92}",
                 "elasticsearch_hosts": f"http://127.0.0.1:{int(base) + 200}",
                 "flink_url": f"http://127.0.0.1:{int(base) + 81}",
+                "s3_endpoint": f"http://127.0.0.1:{int(base) + 500}",
             }
             values |= {name: values.get(name) or address for name, address in local.items()}
+        if state_dir := values.get("state_dir"):
+            values["enrich_ledger"] = values.get("enrich_ledger") or f"{state_dir}/data/enrichment.sqlite"
         return values
 
     def port(self, offset: int) -> int:
@@ -146,7 +187,7 @@ def example() -> str:
     lines = ["# Settings of Crowdpulse: for .env or the environment. What is commented out is the default."]
     for name, field in Settings.model_fields.items():
         secret = isinstance(field.default, SecretStr)
-        default = "" if secret or name == "state_dir" else field.default
+        default = "" if secret or isinstance(field.default, Path | None) else field.default
         lines += ["", f"# {field.description}", f"#CROWDPULSE_{name.upper()}={default}"]
     return "\n".join(lines) + "\n"
 
