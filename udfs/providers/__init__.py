@@ -1,0 +1,1 @@
+"""Who judges captions and images: AWS or our own models."""
