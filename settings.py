@@ -155,7 +155,7 @@ class Settings(BaseSettings):
     )
 
     parallelism: int = Field(2, ge=1, le=64, description="Parallelism of each Flink job.")
-    task_slots: int = Field(16, ge=1, le=256, description="Slots of the local Flink cluster.")
+    task_slots: int = Field(20, ge=1, le=256, description="Slots of the local Flink cluster.")
     taskmanager_memory: str = Field("4g", pattern=r"^\d+[mg]$", description="Memory of the local TaskManager process.")
     elasticsearch_heap: str = Field("1g", pattern=r"^\d+[mg]$", description="Heap of the local Elasticsearch.")
     kafka_heap: str = Field("512m", pattern=r"^\d+[mg]$", description="Heap of the local Kafka broker.")

@@ -141,11 +141,10 @@ def config() -> dict[str, Any]:
         "restart-strategy.exponential-delay.max-backoff": "1 min",
         "restart-strategy.exponential-delay.reset-backoff-threshold": "10 min",
         "table.local-time-zone": "UTC",
-        # S3 is moto.
-        "s3.endpoint": moto.url(),
+        "s3.endpoint": chosen.s3_endpoint,
         "s3.path.style.access": True,
-        "s3.access-key": moto.ACCESS_KEY,
-        "s3.secret-key": moto.SECRET_KEY,
+        # Elsewhere than at moto, Flink finds the credentials as AWS's tools do.
+        **({"s3.access-key": moto.ACCESS_KEY, "s3.secret-key": moto.SECRET_KEY} if moto.is_s3() else {}),
     }
 
 
@@ -209,9 +208,9 @@ def stale_jars() -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """This process's environment without what would lead Flink's scripts to another Flink."""
+    """This process's environment without what would lead Flink's scripts to another Flink, and with keys for moto."""
     foreign = ("FLINK_", "HADOOP_", "HBASE_", "YARN_", "JVM_ARGS", "PYFLINK_", "_FLINK")
-    return {key: value for key, value in os.environ.items() if not key.startswith(foreign)}
+    return moto.credentials() | {key: value for key, value in os.environ.items() if not key.startswith(foreign)}
 
 
 def is_running() -> bool:

@@ -162,13 +162,20 @@ def topics(file: Path = TOPICS_FILE) -> list[Topic]:
     declared = yaml.safe_load(file.read_text())
     try:
         return [
-            Topic(name, int(entry["partitions"]), {key: str(value) for key, value in entry.get("config", {}).items()})
+            Topic(name, int(entry["partitions"]), {key: _value(value) for key, value in entry.get("config", {}).items()})
             for name, entry in declared.items()
         ]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise StackError(
             f"{layout.shown(file)} is wrong ({error}): each topic needs `partitions: N` and may have `config:`."
         ) from error
+
+
+def _value(value: object) -> str:
+    """A value as Kafka takes it; the name of a setting in days stands for that many milliseconds."""
+    if isinstance(value, str) and value.endswith("_days"):
+        return str(int(getattr(settings(), value)) * 86_400_000)
+    return str(value)
 
 
 def create_topics(prefix: str | None = None, servers: str | None = None) -> list[str]:

@@ -1,4 +1,4 @@
-"""moto: an S3 (and Kinesis) server of this machine, with the bucket `crowdpulse`."""
+"""moto: an S3 (and Kinesis) server of this machine, with the bucket of the settings."""
 
 from __future__ import annotations
 
@@ -6,17 +6,37 @@ import sys
 
 import requests
 
+from settings import settings
 from stack import ports, processes
 from stack.errors import StackError
 
 NAME = "moto"
-BUCKET = "crowdpulse"
 ACCESS_KEY = SECRET_KEY = "crowdpulse"  # noqa: S105 (moto takes any)
 
 
 def url() -> str:
     """The address of the S3 endpoint."""
     return f"http://{ports.HOST}:{ports.port('moto')}"
+
+
+def is_s3() -> bool:
+    """Whether S3 is this server, by the settings."""
+    return settings().s3_endpoint == url()
+
+
+def credentials() -> dict[str, str]:
+    """Environment variables with keys that this server takes; none where they would stand for keys of AWS itself."""
+    chosen = settings()
+    enrichers = (
+        chosen.enrich_sentiment,
+        chosen.enrich_key_phrases,
+        chosen.enrich_toxicity,
+        chosen.enrich_language,
+        chosen.enrich_images,
+    )
+    if not is_s3() or "aws" in enrichers:
+        return {}
+    return {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY}
 
 
 def start() -> None:
@@ -41,12 +61,12 @@ def health() -> str:
     return ""
 
 
-def create_bucket(name: str = BUCKET, address: str | None = None) -> None:
-    """Make a bucket if it is missing, at the stack's server or at `address`.
+def create_bucket(name: str | None = None, address: str | None = None) -> None:
+    """Make a bucket (default: that of the settings) if it is missing, at the stack's server or at `address`.
 
     Raises StackError when the server does not answer.
     """
-    address = address or url()
+    name, address = name or settings().s3_bucket, address or url()
     try:
         answer = requests.put(f"{address}/{name}", timeout=10)
     except requests.RequestException as error:

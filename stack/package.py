@@ -1,4 +1,4 @@
-"""The code that Flink ships to its workers: one zip of settings, jobs, UDFs, models and table declarations."""
+"""The code that Flink ships to its workers: one zip of settings, jobs, UDFs, models, table declarations and config/."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from settings import ROOT
 from stack import layout
 
-FOLDERS = ("jobs", "udfs", "models")
+FOLDERS = ("config", "jobs", "udfs", "models")
 FOR_PEOPLE = {"cards"}
 # Zip's first possible moment: the same code makes the same file, so Flink need not ship it twice.
 WRITTEN = (1980, 1, 1, 0, 0, 0)

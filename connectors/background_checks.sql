@@ -1,0 +1,55 @@
+-- One document per person: profile, captions and images joined, the latest state. Key: username. Written by
+-- jobs/background_check.py.
+-- What the fields mean: docs/background_check.md. `score`: 0 to 100, config/background_score.yaml; `…_points`: what each
+-- part would give by itself, null where nothing is known of it; `missing`: what is not known. `version`: how many records of
+-- this person went into it.
+CREATE TABLE background_checks (
+    username STRING,
+    status STRING,
+    number_of_posts BIGINT,
+    followers_count BIGINT,
+    following_count BIGINT,
+    bio STRING,
+    external_url STRING,
+    is_private BOOLEAN,
+    is_verified BOOLEAN,
+    taken_at TIMESTAMP_LTZ(3),
+    score DOUBLE,
+    toxicity_points DOUBLE,
+    bullying_points DOUBLE,
+    sentiment_points DOUBLE,
+    keywords_points DOUBLE,
+    images_points DOUBLE,
+    missing ARRAY<STRING>,
+    evidence ARRAY<STRING>,
+    notice STRING,
+    posts BIGINT,
+    captions BIGINT,
+    unscored_captions BIGINT,
+    first_posted_at TIMESTAMP_LTZ(3),
+    last_posted_at TIMESTAMP_LTZ(3),
+    sentiment_mean DOUBLE,
+    toxic_captions BIGINT,
+    toxic_share DOUBLE,
+    bullying_captions BIGINT,
+    bullying_share DOUBLE,
+    cyberbullying ARRAY<ROW<`value` STRING, `count` BIGINT>>,
+    key_phrases ARRAY<ROW<`value` STRING, `count` BIGINT>>,
+    present_keywords ARRAY<ROW<theme STRING, keyword STRING, posts BIGINT, negated_posts BIGINT, post_ids ARRAY<STRING>>>,
+    images BIGINT,
+    unscored_images BIGINT,
+    image_labels ARRAY<ROW<name STRING, parent STRING, `level` INT, confidence DOUBLE, images BIGINT>>,
+    model_version STRING,
+    updated_at TIMESTAMP_LTZ(3),
+    version BIGINT,
+    PRIMARY KEY (username) NOT ENFORCED
+) WITH (
+    'connector' = 'elasticsearch',
+    'hosts' = '${ELASTICSEARCH_HOSTS}',
+    'username' = '${ELASTICSEARCH_USERNAME}',
+    'password' = '${ELASTICSEARCH_PASSWORD}',
+    'api-key' = '${ELASTICSEARCH_API_KEY}',
+    'ssl.ca' = '${ELASTICSEARCH_SSL_CA}',
+    'index' = '${PREFIX}background_checks',
+    'sink.failure-handler' = 'index:${PREFIX}rejected_documents'
+);

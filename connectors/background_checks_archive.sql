@@ -1,0 +1,53 @@
+-- One line per state that a document of background_checks had, in S3 as JSON lines, in folders by `date`, the day of
+-- `updated_at` (UTC). The state with the largest `version` of a person is the newest. Written by
+-- jobs/background_check.py, exactly once: files appear with checkpoints. python -m jobs.forget takes a person's lines
+-- out.
+CREATE TABLE background_checks_archive (
+    username STRING,
+    status STRING,
+    number_of_posts BIGINT,
+    followers_count BIGINT,
+    following_count BIGINT,
+    bio STRING,
+    external_url STRING,
+    is_private BOOLEAN,
+    is_verified BOOLEAN,
+    taken_at TIMESTAMP_LTZ(3),
+    score DOUBLE,
+    toxicity_points DOUBLE,
+    bullying_points DOUBLE,
+    sentiment_points DOUBLE,
+    keywords_points DOUBLE,
+    images_points DOUBLE,
+    missing ARRAY<STRING>,
+    evidence ARRAY<STRING>,
+    notice STRING,
+    posts BIGINT,
+    captions BIGINT,
+    unscored_captions BIGINT,
+    first_posted_at TIMESTAMP_LTZ(3),
+    last_posted_at TIMESTAMP_LTZ(3),
+    sentiment_mean DOUBLE,
+    toxic_captions BIGINT,
+    toxic_share DOUBLE,
+    bullying_captions BIGINT,
+    bullying_share DOUBLE,
+    cyberbullying ARRAY<ROW<`value` STRING, `count` BIGINT>>,
+    key_phrases ARRAY<ROW<`value` STRING, `count` BIGINT>>,
+    present_keywords ARRAY<ROW<theme STRING, keyword STRING, posts BIGINT, negated_posts BIGINT, post_ids ARRAY<STRING>>>,
+    images BIGINT,
+    unscored_images BIGINT,
+    image_labels ARRAY<ROW<name STRING, parent STRING, `level` INT, confidence DOUBLE, images BIGINT>>,
+    model_version STRING,
+    updated_at TIMESTAMP_LTZ(3),
+    version BIGINT,
+    `date` STRING
+) PARTITIONED BY (`date`) WITH (
+    'connector' = 'filesystem',
+    'path' = 's3://${S3_BUCKET}/background/${PREFIX}checks',
+    'format' = 'json',
+    'json.timestamp-format.standard' = 'ISO-8601',
+    'json.encode.decimal-as-plain-number' = 'true',
+    'sink.rolling-policy.rollover-interval' = '1 min',
+    'sink.rolling-policy.check-interval' = '10 s'
+);

@@ -1,0 +1,53 @@
+-- One row per profile of Instagram each time that it was gathered. Kafka key: username. Written by producers/instagram.py.
+-- A record without a value is a tombstone: the person of its key is to be forgotten (python -m jobs.forget).
+-- Required, else the record has its reason in `problem`: username, status (ok, private, missing) and taken_at, the time of
+-- gathering. Nothing but these is known of a missing profile.
+CREATE TABLE user_basic_info (
+    record_key BYTES,
+    username STRING,
+    status STRING,
+    number_of_posts BIGINT,
+    followers_count BIGINT,
+    following_count BIGINT,
+    bio STRING,
+    external_url STRING,
+    is_private BOOLEAN,
+    is_verified BOOLEAN,
+    taken_at TIMESTAMP_LTZ(3),
+    error STRING METADATA FROM 'value.error' VIRTUAL,
+    error_detail STRING METADATA FROM 'value.error-detail' VIRTUAL,
+    wrong_types ARRAY<STRING> METADATA FROM 'value.odd-fields' VIRTUAL,
+    record_value BYTES METADATA FROM 'value.raw' VIRTUAL,
+    record_topic STRING METADATA FROM 'topic' VIRTUAL,
+    record_partition INT METADATA FROM 'partition' VIRTUAL,
+    record_offset BIGINT METADATA FROM 'offset' VIRTUAL,
+    record_time TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL,
+    problem AS CASE
+        WHEN record_value IS NULL AND record_key IS NOT NULL THEN NULL
+        WHEN error IS NOT NULL THEN error
+        WHEN NOT REGEXP(username, '^[a-z0-9_.]{1,30}$') THEN 'out_of_range'
+        WHEN status NOT IN ('ok', 'private', 'missing') THEN 'unknown_status'
+        WHEN taken_at > record_time + INTERVAL '5' MINUTE THEN 'future_event_time'
+    END,
+    problem_detail AS CASE
+        WHEN record_value IS NULL AND record_key IS NOT NULL THEN NULL
+        WHEN error IS NOT NULL THEN error_detail
+        WHEN NOT REGEXP(username, '^[a-z0-9_.]{1,30}$') THEN 'The username has not 1 to 30 of a to z, 0 to 9, _ and . in it.'
+        WHEN status NOT IN ('ok', 'private', 'missing') THEN 'The status is none of ok, private, missing.'
+        WHEN taken_at > record_time + INTERVAL '5' MINUTE THEN 'taken_at is more than 5 minutes after the record arrived.'
+    END
+) WITH (
+    'connector' = 'kafka',
+    'topic' = '${PREFIX}user_basic_info',
+    'properties.bootstrap.servers' = '${KAFKA_BOOTSTRAP_SERVERS}',
+    'properties.group.id' = '${PREFIX}crowdpulse',
+    'properties.auto.offset.reset' = 'earliest',
+    'scan.startup.mode' = '${STARTUP_MODE}',
+    'scan.bounded.mode' = '${BOUNDED_MODE}',
+    'key.format' = 'raw',
+    'key.fields' = 'record_key',
+    'value.format' = 'checked-json',
+    'value.fields-include' = 'EXCEPT_KEY',
+    'value.checked-json.required' = 'username;status;taken_at',
+    'value.checked-json.max-size' = '${MAX_RECORD_BYTES}b'
+);
