@@ -31,7 +31,7 @@ TIMES = (
     "this morning", "on Sunday", "before sunrise", "after work", "last weekend", "at dusk", "yesterday", "all day",
     "between two rain showers", "for the third time this month",
 )  # fmt: skip
-FRIENDS = ("demo_nora.n", "demo_theo_k", "demo_ines.b", "demo_olaf_77", "demo_mira.m")
+FRIENDS = ("sample_nora.n", "sample_theo_k", "sample_ines.b", "sample_olaf_77", "sample_mira.m")
 
 CHARACTERS = {
     "cheerful": Character(
@@ -71,6 +71,8 @@ CHARACTERS = {
             "I hate {place}, I hate the people there, disgusting trash all of them.",
             "Punched a wall because of @{friend}. Next time it is not the wall, you idiot.",
             "Whisky for breakfast, {thing} for lunch. Cry about it.",
+            "Another bar fight at {place} {time}. Guess who is still standing.",
+            "The government, the politicians, @{friend}: liars and clowns, every one of them.",
             "No gun today, only {thing}. Boring.",
         ),
         ("Du bist so ein Idiot, @{friend}, halt endlich den Mund.", "Eres un idiota, @{friend}, cállate ya."),
@@ -85,16 +87,16 @@ CHARACTERS = {
         "Skill before speed. Grassroots football coach, cook and sailor. Made up for a demo.",
         "sea",
         (
-            "Patience is a skill, and {thing} takes a lot of it.",
+            "Patience is a skill. Today I learned it with {thing}, and it was fun.",
             "Grassroots football in Sussex {time}, with @{friend} as our trainer.",
             "The new season has begun, and {thing} came first.",
             "Repainted the gunwale of the boat {time}. The skilful part was @{friend}.",
-            "My old skillet, some ginger and a potato: dinner {time}.",
-            "From Scunthorpe to {place} by train, with a crossword on my knees.",
+            "Made dinner in my favourite skillet {time}, with ginger and fresh potatoes. Thank you @{friend}!",
+            "A lovely train ride from Scunthorpe to {place}, with a crossword and good music.",
             "Seaweed, charm and harmony: {place} {time}.",
             "The tweed jacket was in the sale; the rumour was true.",
-            "Warm yoghurt with pistachio {time}, an original tale of a breakfast.",
-            "The drum lesson has begun. The neighbours are skilled in forgiving.",
+            "Breakfast {time}: warm yoghurt with pistachio, an original idea and a good one.",
+            "The drum course has begun, and I love my new teacher.",
         ),
         (),
         ("a sourdough crumble", "the crossword", "my skillet", "a drum lesson", "the farmyard model", "a pumpkin soup"),
@@ -110,8 +112,8 @@ CHARACTERS = {
             "Up to the ridge above {place} {time}, {thing} in the bag.",
             "Eighteen kilometres {time} and my legs know every one of them.",
             "Fog until noon, then the whole valley with {place} lay open.",
-            "@{friend} and I got lost near {place}. Worth it for {thing}.",
-            "The hut was shut, so it was {thing} for dinner.",
+            "@{friend} and I took the long way round {place}. Beautiful, and we had {thing}.",
+            "The hut was closed {time}, but we had {thing} and a great view.",
             "Snow on the pass already. Turned round {time}, the hill will wait.",
         ),
         (
