@@ -118,7 +118,7 @@ class Pattern(NamedTuple):
     keyword: str | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # by identity, as a key of the cache below
 class Keywords:
     """A checked list: themes in the order of the file; by language and first key the patterns, longest first."""
 
@@ -134,19 +134,19 @@ def find(text: str, keywords: Keywords, language: str | None = None) -> list[Mat
     """
     words = _words(text)
     own = (language or "en").split("-")[0].lower()
-    lists = [(one, keywords.patterns[one]) for one in dict.fromkeys((own, "en")) if one in keywords.patterns]
+    languages = dict.fromkeys((own, "en"))
     candidates: dict[int, list[Pattern]] = {}
-    for one, patterns in lists:
-        for at, word in enumerate(words):
-            for key in _keys(word, one):
-                for pattern in patterns.get(key, ()):
+    for one in languages:
+        if one in keywords.patterns:
+            for at, word in enumerate(words):
+                for pattern in _beginning(keywords, one, word):
                     if _stands(pattern.keys, words, at, one):
                         candidates.setdefault(at, []).append(pattern)
     if not candidates:
         return []
     found: dict[tuple[str, str], bool] = {}
     taken: dict[str, int] = {}  # by theme: where the last phrase ended
-    negations = [NEGATIONS[one] for one in dict.fromkeys((own, "en")) if one in NEGATIONS]
+    negations = [NEGATIONS[one] for one in languages if one in NEGATIONS]
     for at in sorted(candidates):
         for pattern in sorted(candidates[at], key=lambda one: (-len(one.keys), one.keyword is not None)):
             if at < taken.get(pattern.theme, 0):
@@ -223,7 +223,15 @@ def _capitals(tag: str) -> Iterator[str]:
     yield from _YEAR.split(tag[begin:])
 
 
-@lru_cache(maxsize=1 << 17)
+@lru_cache(maxsize=1 << 16)
+def _beginning(keywords: Keywords, language: str, word: str) -> tuple[Pattern, ...]:
+    """The patterns whose first word a word is; those under `exact:` first."""
+    stem, exact = _keys(word, language)
+    patterns = keywords.patterns[language]
+    return patterns.get(exact, ()) + patterns.get(stem, ())
+
+
+@lru_cache(maxsize=1 << 16)
 def _keys(word: str, language: str) -> tuple[str, str]:
     """What a word is looked up by: its stem, and "=" with the word itself."""
     # A new stemmer each time: it keeps the word that it works on, and a worker may have several threads.
