@@ -93,7 +93,7 @@ resource "aws_kinesisanalyticsv2_application" "flink" {
       checkpoint_configuration {
         configuration_type            = "CUSTOM"
         checkpointing_enabled         = true
-        checkpoint_interval           = 60000 # ms; pictures and archives are committed as often
+        checkpoint_interval           = 60000 # ms; what goes to S3 is committed as often
         min_pause_between_checkpoints = 5000  # ms
       }
 
