@@ -17,7 +17,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import get_args
+from typing import Any, get_args
 
 import pandas as pd
 from pyflink.table import DataTypes, Expression
@@ -72,6 +72,7 @@ IMAGE_COLUMNS: dict[str, DataType] = {
 }
 
 Row = dict[str, object]
+Column = Any  # a pandas Series, or one value that all rows have
 
 
 class _Enriching(ScalarFunction):  # type: ignore[misc]
@@ -119,10 +120,10 @@ class Captions(_Enriching):
         local = Local(self._enrichment, [task for task in TASKS if self._enrichment.provider(task) == "local"])
         self._providers: dict[Name, Provider] = {"local": local, "aws": self._aws}
 
-    def eval(self, usernames: pd.Series[str], texts: pd.Series[str], told_at: pd.Series[pd.Timestamp]) -> pd.DataFrame:
+    def eval(self, usernames: Column, texts: Column, told_at: Column) -> pd.DataFrame:
         rows: list[Row] = []
         captions: dict[int, Caption] = {}
-        for number, (username, text, told) in enumerate(zip(usernames, texts, told_at, strict=True)):
+        for number, (username, text, told) in enumerate(_values(usernames, texts, told_at)):
             why = self._reason(username, told) or unscored_reason(text)
             rows.append(dict.fromkeys(CAPTION_COLUMNS))
             if why is None:
@@ -131,7 +132,7 @@ class Captions(_Enriching):
                 rows[-1]["unscored"] = [f"caption: {'empty' if why == 'no_text' else why}"]
         for number, row in zip(captions, self._judge(list(captions.values())), strict=True):
             rows[number] |= row
-        return _frame(rows, CAPTION_COLUMNS, texts.index)
+        return _frame(rows, CAPTION_COLUMNS)
 
     def _judge(self, captions: list[Caption]) -> list[Row]:
         """The rows of what can be judged; its language first, which the other tasks ask for."""
@@ -184,17 +185,10 @@ class Labels(_Enriching):
         local = self._enrichment.images == "local"
         self._provider: Provider = Local(self._enrichment, images=True) if local else self._aws
 
-    def eval(
-        self,
-        usernames: pd.Series[str],
-        buckets: pd.Series[str],
-        paths: pd.Series[str],
-        hashes: pd.Series[str],
-        told_at: pd.Series[pd.Timestamp],
-    ) -> pd.DataFrame:
+    def eval(self, usernames: Column, buckets: Column, paths: Column, hashes: Column, told_at: Column) -> pd.DataFrame:
         rows: list[Row] = []
         images: dict[int, Image] = {}
-        for number, (username, *place, told) in enumerate(zip(usernames, buckets, paths, hashes, told_at, strict=True)):
+        for number, (username, *place, told) in enumerate(_values(usernames, buckets, paths, hashes, told_at)):
             why = self._reason(username, told)
             if why is None and not all(isinstance(part, str) and part for part in place):
                 why = "no image"
@@ -203,7 +197,7 @@ class Labels(_Enriching):
                 images[number] = Image(username, *place)
         for number, answer in zip(images, self._provider.images(list(images.values())), strict=True):
             rows[number] |= _image_row(answer)
-        return _frame(rows, IMAGE_COLUMNS, usernames.index)
+        return _frame(rows, IMAGE_COLUMNS)
 
 
 def _image_row(answer: ImageLabels | Unscored) -> Row:
@@ -219,11 +213,15 @@ def _image_row(answer: ImageLabels | Unscored) -> Row:
     }
 
 
-def _frame(rows: Sequence[Row], columns: Iterable[str], index: pd.Index[int]) -> pd.DataFrame:
+def _values(*columns: Column) -> Iterable[tuple[Any, ...]]:
+    """The arguments of each row. Flink gives a constant as it is, not as a column."""
+    length = max((len(column) for column in columns if isinstance(column, pd.Series)), default=1)
+    return zip(*[column if isinstance(column, pd.Series) else [column] * length for column in columns], strict=True)
+
+
+def _frame(rows: Sequence[Row], columns: Iterable[str]) -> pd.DataFrame:
     """The rows as columns of objects, so that null stays None."""
-    return pd.DataFrame(
-        {column: pd.Series([row[column] for row in rows], index=index, dtype=object) for column in columns}
-    )
+    return pd.DataFrame({column: pd.Series([row[column] for row in rows], dtype=object) for column in columns})
 
 
 def captions(enrichment: Enrichment) -> Callable[..., Expression]:

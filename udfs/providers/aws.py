@@ -1,7 +1,8 @@
 """Judges with Amazon Comprehend and Rekognition, through the ledger: a content is sent, and paid, at most once.
 
 Captions go in batches of BATCH texts of one language, as NFC. Of a longer text than Comprehend takes, the beginning is
-judged, up to a code point, and the version says `cut`. Toxicity takes a list of segments, whose order counts as their
+judged, up to a code point, and the version says `cut`. A text whose language cannot be told is sent as English, which
+most of these are. Toxicity takes a list of segments, whose order counts as their
 context: so a request holds the segments of one caption only, and the worst of them is the caption's toxicity.
 
 Images go as a name in S3 when our S3 is AWS's own, since then they need not pass through this machine; otherwise as
@@ -48,6 +49,7 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 
+from models.language import UNDETERMINED
 from udfs.providers import (
     Answer,
     Caption,
@@ -149,7 +151,9 @@ class Aws:
         try:
             known = {"en"} if task == "toxicity" else self._languages()
             asked = [
-                self._question(task, one) if task == "language" or one.language in known else None for one in captions
+                self._question(task, caption, language) if language in {"", *known} else None
+                for caption in captions
+                for language in [_language_of(task, caption)]
             ]
             size = 1 if task == "toxicity" else BATCH
             send = {
@@ -197,8 +201,7 @@ class Aws:
         return set(self._client("comprehend").meta.service_model.shape_for("LanguageCode").enum)
 
     @staticmethod
-    def _question(task: Task, caption: Caption) -> _Question:
-        language = "" if task == "language" else caption.language
+    def _question(task: Task, caption: Caption, language: str) -> _Question:
         pieces = _segments(_normal(caption.text))[:SEGMENTS] if task == "toxicity" else [_cut(_normal(caption.text))]
         text = "".join(pieces)
         units = max(LEAST_UNITS, -(-len(text) // UNIT_CHARACTERS))
@@ -432,6 +435,13 @@ _READERS: dict[Task, Callable[[Mapping[str, Any]], Answer]] = {
 }
 
 # What Comprehend takes
+
+
+def _language_of(task: Task, caption: Caption) -> str:
+    """The language that a request names; "": none."""
+    if task == "language":
+        return ""
+    return "en" if caption.language == UNDETERMINED else caption.language
 
 
 def _normal(text: str) -> str:
