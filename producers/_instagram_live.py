@@ -169,7 +169,8 @@ class Live:
         self._complete.clear()
         if self._under_way:
             name, state, iterator = self._under_way
-            state.frozen = iterator.freeze()._asdict()
+            # Without its first post, which instaloader would ask for again to know what it knew.
+            state.frozen = iterator.freeze()._replace(first_node=None)._asdict()
             self._keep(name, state)
 
     def _person(

@@ -20,7 +20,7 @@ def username(text: str) -> str:
     if found := _USERNAME.fullmatch(text):
         return found[1].lower()
     # `ascii`, so that control characters do nothing to the terminal and a look-alike of a letter is seen to be one.
-    shown = ascii(text[:SHOWN]) + (f" … ({len(text)} characters)" if len(text) > SHOWN else "")
+    shown = ascii(text[:SHOWN]) + (f"... ({len(text)} characters)" if len(text) > SHOWN else "")
     raise InputError(
         f"{shown} is no Instagram username: it has 1 to 30 of the letters a to z, digits, _ and ., but no . at either"
         " end and no two in a row."
