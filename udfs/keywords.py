@@ -97,7 +97,7 @@ _INVISIBLE: Final = re.compile(
     rf"[{_class(lambda char: unicodedata.category(char) == 'Cf')}\u034f\ufe00-\ufe0f\U000e0000-\U000e01ef]+"
 )
 _ENDS: Final = ".!?;\n…。؟।"
-_ADDRESS: Final = re.compile(r"(?:https?://|www\.)\S*|[\w.+-]{0,64}@[\w.@-]+", re.IGNORECASE)
+_ADDRESS: Final = re.compile(r"(?:https?://|www\.)\S*|\b\w{1,63}\.\w{2,24}/\S*|[\w.+-]{0,64}@[\w.@-]+", re.IGNORECASE)
 _TOKEN: Final = re.compile(rf"\#?[^\W_][\w{_MARKS}]*(?:'(?i:s|t|re|ve|ll|d|m)(?![^\W_]))?|[{_ENDS}]|[^\w\s#'‐-]+")
 _YEAR: Final = re.compile(r"(?<=[^\W\d])(?=(?:19|20)\d\d$)")
 
@@ -197,7 +197,7 @@ def _words(text: str) -> list[str]:
     text = text[:MAX_CHARACTERS]
     if not text.isascii():
         text = unicodedata.normalize("NFKC", _INVISIBLE.sub("", text)).replace("’", "'")
-    if "@" in text or "://" in text or "www." in text:
+    if "@" in text or "/" in text or "www." in text:
         text = _ADDRESS.sub(" , ", text)
     return [word for token in _TOKEN.findall(text) for word in _split(token)]
 
