@@ -172,8 +172,8 @@ def parser() -> argparse.ArgumentParser:
         "--source",
         nargs="+",
         default=["synthetic"],
-        metavar=("live | recorded FOLDER… | synthetic", "FOLDER"),
-        help="where to gather (default: synthetic)",
+        metavar=("SOURCE", "FOLDER"),
+        help="live, recorded FOLDER… or synthetic (default)",
     )
     top.add_argument(
         "--recorded-dir", nargs="+", type=Path, action="extend", metavar="FOLDER", help="more such folders"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import signal
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -76,7 +77,7 @@ class Instagram:
                 return 200, {"data": {"node": {"polaris_ordered_timeline_connection": page}}}, {}
             return 200, {"data": {"xdt_api__v1__feed__user_timeline_graphql_connection": page}}, {}
         if doc_id == PROFILE:
-            return 200, {"status": "ok", "data": {"user": self.profile("anna")}}, {}
+            return 200, {"status": "ok", "data": {"user": self.profile({"7": "anna", "8": "pia"}[about])}}, {}
         name = what.strip("/")
         user = self.profile(name) if name in self.people else None
         embedded = [{"__bbox": {"result": {"data": {"xig_user_by_username": user}}}}]
@@ -88,7 +89,7 @@ class Instagram:
         return (200, f"<html>{script}</html>", {}) if user else (404, f"<html>{script}</html>", {})
 
     def profile(self, name: str) -> Json:
-        return {"pk": "7", "id": "page-7", "username": name, "is_private": name in self.private, "is_verified": False,
+        return {"pk": {"anna": "7", "pia": "8"}[name], "id": f"page-{name}", "username": name, "is_private": name in self.private, "is_verified": False,
                 "biography": "hello", "external_url": None, "follower_count": 9, "following_count": 8,
                 "media_count": len(self.people[name])}  # fmt: skip
 
@@ -239,6 +240,39 @@ def test_stopped_by_429_it_asks_no_more_and_the_next_run_goes_on_there(
     assert gather(tmp_path, "--user", "anna").codes == []
 
 
+def test_stopped_by_a_signal_it_goes_on_there_the_next_time(
+    instagram: Instagram, slept: list[float], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    instagram.refuse = lambda request: os.kill(os.getpid(), signal.SIGTERM) if "A4" in request.what else None
+    first = gather(tmp_path, "--user", "anna")
+    assert (first.exit_code, first.codes) == (0, ["A7", "A6", "A5"])
+    assert "Stopped." in capsys.readouterr().err
+
+    instagram.refuse = lambda request: None
+    assert gather(tmp_path, "--user", "anna").codes == ["A4", "A3", "A2", "A1"]
+
+
+def test_without_kafka_nobody_is_asked_for_and_nothing_is_remembered(
+    instagram: Instagram, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CROWDPULSE_KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
+    settings.cache_clear()
+
+    assert main(["--source", "live", "--user", "anna", "--no-pictures", "--kafka-wait-seconds", "0"]) == 1
+    assert instagram.requests == []
+    assert not (tmp_path / "state").exists()
+
+
+def test_a_page_without_such_a_profile_is_of_a_missing_one(
+    instagram: Instagram, slept: list[float], tmp_path: Path
+) -> None:
+    data = {"__bbox": {"result": {"data": {"xig_user_by_username": None}}}}
+    page = f'<script type="application/json">{json.dumps(data)}</script>'
+    instagram.refuse = lambda request: (200, page, {})
+
+    assert [each["status"] for each in gather(tmp_path, "--user", "anna").profiles] == ["missing"]
+
+
 def test_a_picture_that_is_not_there_is_left_out_and_a_refusal_of_it_stops(
     instagram: Instagram, slept: list[float], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -313,9 +347,11 @@ def test_a_login_comes_from_a_session_file_and_its_cookies_are_never_told(
     instagram: Instagram, slept: list[float], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     login = ["--session-file", str(session(tmp_path / "session-me"))]
-    found = gather(tmp_path, "--user", "anna", *login)
+    instagram.people["pia"] = [("P1", 1)]  # which the session's owner may see, but not everybody
+    found = gather(tmp_path, "--user", "anna", "pia", *login)
 
     assert found.exit_code == 0
+    assert [each["status"] for each in found.profiles] == ["ok", "private"]
     assert found.codes == ["A7", "A6", "A5", "A4", "A3", "A2", "A1"]
     assert len(found.images) == 7
     assert any("s3cret" in each.cookies for each in instagram.requests)
