@@ -98,7 +98,10 @@ _INVISIBLE: Final = re.compile(
 )
 _ENDS: Final = ".!?;\n…。؟।"
 _ADDRESS: Final = re.compile(r"(?:https?://|www\.)\S*|\b\w{1,63}\.\w{2,24}/\S*|[\w.+-]{0,64}@[\w.@-]+", re.IGNORECASE)
-_TOKEN: Final = re.compile(rf"\#?[^\W_][\w{_MARKS}]*(?:'(?i:s|t|re|ve|ll|d|m)(?![^\W_]))?|[{_ENDS}]|[^\w\s#'‐-]+")
+_E_MAIL: Final = re.compile(r"[\w.+-]@")
+_TOKEN: Final = re.compile(
+    rf"@[\w.@-]*|\#?[^\W_][\w{_MARKS}]*(?:'(?i:s|t|re|ve|ll|d|m)(?![^\W_]))?|[{_ENDS}]|[^\w\s@#'‐-]+"
+)
 _YEAR: Final = re.compile(r"(?<=[^\W\d])(?=(?:19|20)\d\d$)")
 
 
@@ -197,7 +200,8 @@ def _words(text: str) -> list[str]:
     text = text[:MAX_CHARACTERS]
     if not text.isascii():
         text = unicodedata.normalize("NFKC", _INVISIBLE.sub("", text)).replace("’", "'")
-    if "@" in text or "/" in text or "www." in text:
+    # Few captions have an address, and to look for one takes as long as all the rest.
+    if "/" in text or "www." in text or ("@" in text and _E_MAIL.search(text)):
         text = _ADDRESS.sub(" , ", text)
     return [word for token in _TOKEN.findall(text) for word in _split(token)]
 

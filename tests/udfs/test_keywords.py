@@ -58,6 +58,8 @@ def found(text: str, language: str | None = "en", words: Keywords = DEFAULT) -> 
         ("ｇｕｎ 𝗯𝗲𝗲𝗿", ["gun", "beer"]),
         ("gun/knife_collection", ["gun"]),
         ("ask @gun_shop or gun@shop.example, https://gun.example/gun www.beer.example beer.example/gun", []),
+        ("with:@gun_shop", []),
+        ("beer @ home", ["beer"]),
         ("I don’t want to live", ["don't want to live"]),
         # no word of the list
         ("", []),
