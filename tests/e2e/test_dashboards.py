@@ -33,6 +33,7 @@ from kibana.dashboards import Panel, load
 from settings import ROOT, settings
 from stack import elasticsearch, kafka
 from stack.demo import EVERY_STREAM
+from tests.aws_server import AwsServer
 from tests.e2e.conftest import Document, Pipeline
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
@@ -55,6 +56,12 @@ class Filled:
     pipeline: Pipeline
     view: queries.View
 
+    def view_of(self, indices: set[str]) -> queries.View:
+        """The time to look at: background checks tell of more than a year of posts."""
+        if not any(index.startswith("background_") for index in indices):
+            return self.view
+        return queries.View(self.view.end - timedelta(days=400), self.view.end)
+
     def documents(self, index: str, time_field: str) -> list[Document]:
         """The documents of an index within the view."""
         start, end = (moment.isoformat(timespec="milliseconds")[:23] for moment in (self.view.start, self.view.end))
@@ -67,8 +74,8 @@ class Filled:
 
 
 @pytest.fixture(scope="module")
-def filled(running_stack: None) -> Iterator[Filled]:
-    """All jobs over an hour of generated posts and events, and samples of a job that runs."""
+def filled(running_stack: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Filled]:
+    """All jobs over an hour of generated posts and events, and over five people; samples of a job that runs."""
     run = Pipeline(f"test-{uuid.uuid4().hex[:8]}.")
     # So narrow a band that some minutes leave it.
     run.environment |= {"CROWDPULSE_ALERT_WIDTH": "1.5"}
@@ -92,15 +99,27 @@ def filled(running_stack: None) -> Iterator[Filled]:
         ]
         edits = ["--synthetic", "--stream", EVERY_STREAM, "--seed", "7", "--backfill-minutes", "45", "--rate", "8"]
         edits += ["--limit", "20000", "--late", "0.01", "--malformed", "0.01"]
-        for command in (["producers.posts", *posts], ["producers.wikimedia", *edits]):
+        people = ["producers.instagram", "--source", "synthetic", "--seed", "7"]
+        for command in (["producers.posts", *posts], ["producers.wikimedia", *edits], people):
             done = run.python(*command)
             assert done.returncode == 0, done.stderr[-2000:]
+        check_people(run, tmp_path_factory.mktemp("ledger") / "enrichment.sqlite")
         for job in ("social_posts", "social_metrics", "wiki_edits", "wiki_intent", "wiki_users", "kept_records"):
             run.run(job)
         sample_a_job(run)
         yield Filled(run, queries.View(start, datetime.now(UTC) + timedelta(minutes=1)))
     finally:
         run.close()
+
+
+def check_people(run: Pipeline, ledger: Path) -> None:
+    """The background check over what its topics hold; the pictures labelled, which needs AWS or a server like it."""
+    with AwsServer() as aws:
+        before = dict(run.environment)
+        run.environment |= {"CROWDPULSE_ENRICH_IMAGES": "aws", "CROWDPULSE_AWS_ENDPOINT": aws.address}
+        run.environment |= {"CROWDPULSE_ENRICH_LEDGER": str(ledger)}
+        run.run("background_check")
+        run.environment = before
 
 
 def sample_a_job(run: Pipeline) -> None:
@@ -136,16 +155,17 @@ class background:
 def answered(filled: Filled, panel: Panel) -> queries.Answer:
     """The panel's answer from Elasticsearch; fails for a search that Elasticsearch refuses."""
     run = filled.pipeline
-    searches = queries.searches(panel, filled.view)
+    view = filled.view_of(panel.indices())
+    searches = queries.searches(panel, view)
     replies = [run.elasticsearch.search(index=run.prefix + each.index, body=each.body) for each in searches]
     assert all(reply["_shards"]["failed"] == 0 for reply in replies)
-    return queries.answer(panel, [dict(reply) for reply in replies], filled.view)
+    return queries.answer(panel, [dict(reply) for reply in replies], view)
 
 
 @pytest.mark.parametrize(("dashboard", "panel"), PANELS, ids=[f"{name}-{panel.id}" for name, panel in PANELS])
 def test_every_panel_is_answered_of_fields_that_the_jobs_write(filled: Filled, dashboard: str, panel: Panel) -> None:
     run = filled.pipeline
-    for search in queries.searches(panel, filled.view):
+    for search in queries.searches(panel, filled.view_of(panel.indices())):
         used = set(fields_of({key: search.body.get(key) for key in ("query", "aggs")}))
         assert used
         told = {name: {"filter": {"exists": {"field": name}}} for name in sorted(used)}
@@ -282,6 +302,44 @@ def age_group(days: float) -> str:
     return next((name for bound, name in bounds if days < bound), "a year or more")
 
 
+def test_background_figures_are_those_of_a_recount(filled: Filled) -> None:
+    checks, months, pictures = (
+        [*filled.pipeline.documents(f"background_{index}").values()] for index in ("checks", "captions", "images")
+    )
+
+    def rows(panel: str) -> list[list[Any]]:
+        return filled.rows("background-check", panel)
+
+    assert rows("people") == [[len(checks)]] == [[5]]
+    assert rows("closed") == [[sum(check["status"] != "ok" for check in checks)]] == [[1]]
+    ((unscored,),) = rows("unscored-captions")
+    assert unscored == sum(check["unscored_captions"] for check in checks) / sum(check["captions"] for check in checks)
+    parts = ("score", "toxicity_points", "bullying_points", "sentiment_points", "keywords_points", "images_points")
+    assert {row[0]: row[1:7] for row in rows("scores")} == {
+        check["username"]: [check.get(part) for part in parts] for check in checks
+    }
+    assert {(row[0], row[1]) for row in rows("evidence")} == {
+        (check["username"], sentence) for check in checks for sentence in check["evidence"]
+    }
+
+    themes = Counter(theme for check in checks for theme in set_of(check, "present_keywords", "theme"))
+    assert dict(rows("themes")) == themes != {}
+    labels = Counter(name for picture in pictures for name in set_of(picture, "labels", "name"))
+    assert {name: number for name, number, _ in rows("labels")} == labels != {}
+    phrases = Counter(phrase for month in months for phrase in set_of(month, "key_phrases", "value"))
+    assert [row[1] for row in rows("key-phrases")] == top(phrases, 15)
+
+    # A group of 28 days never holds two months: what is shown are their own figures.
+    for panel, field in (("sentiment-over-time", "sentiment_mean"), ("toxic-over-time", "toxic_share")):
+        known = [(month["username"], month[field]) for month in months if month.get(field) is not None]
+        assert sorted((who, value) for _, who, value in rows(panel) if value is not None) == sorted(known) != []
+
+
+def set_of(document: Document, field: str, part: str) -> set[str]:
+    """The values of a part of the objects in a field, each once."""
+    return {each[part] for each in document.get(field) or []}
+
+
 def test_health_figures_are_those_of_a_recount(filled: Filled) -> None:
     letters = filled.documents("dead_letters", "rejected_at")
     by_reason = Counter((each["reason"], each["job"]) for each in letters)
@@ -339,7 +397,8 @@ def opened(browser: Browser, live_view: str, filled: Filled) -> Iterator[Callabl
         page = context.new_page()
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
-        seen = {"from": filled.view.start.isoformat()[:19] + "Z", "to": "now", "refresh": "0", **state}
+        start = filled.view_of(DASHBOARDS[dashboard].indices()).start
+        seen = {"from": start.isoformat()[:19] + "Z", "to": "now", "refresh": "0", **state}
         page.goto(f"{live_view}/d/{dashboard}?{urlencode(seen)}")
         page.wait_for_selector("body[data-as-of]", timeout=30_000)
         return page
