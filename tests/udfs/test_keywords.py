@@ -287,7 +287,7 @@ def test_the_list_of_the_project() -> None:
     for language, patterns in DEFAULT.patterns.items():
         for some in patterns.values():
             for pattern in some:
-                if pattern.keyword is not None:  # each finds itself; "=" stands before exact ones
+                if pattern.keyword is not None:  # none is hidden by another
                     assert Match(pattern.theme, pattern.keyword, False) in find(pattern.keyword, DEFAULT, language)
 
 
