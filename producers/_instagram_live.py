@@ -40,7 +40,6 @@ from settings import settings
 PINNED = 3  # so many posts at the top of a profile may be older than those below
 MOST_ODD = 3  # posts in a row that cannot be read: then it is not the posts
 MOST_PICTURE_BYTES = 20 * 1024 * 1024
-STOP_AT = (401, 403, 429)
 KEPT = "What was gathered is kept; the next run goes on from there."
 
 
@@ -128,7 +127,6 @@ class Live:
             max_connection_attempts=1,  # to ask again at once is what gets one locked out
             request_timeout=30.0,
             rate_controller=partial(_Pace, seconds=pace_seconds),
-            fatal_status_codes=list(STOP_AT),
             iphone_support=False,
         )
         self._pace_seconds = pace_seconds

@@ -28,6 +28,7 @@ JPEG = b"\xff\xd8\xff\xe0 picture "
 DAY = 86_400
 FIRST_DAY = 1_750_000_000
 PAGE_LENGTH = 3
+IDS = {"anna": "7", "pia": "8"}
 POST, MORE_POSTS, PROFILE, POSTS_LOGGED_IN = (
     "27128499623469141",
     "28904005159232689",
@@ -77,19 +78,27 @@ class Instagram:
                 return 200, {"data": {"node": {"polaris_ordered_timeline_connection": page}}}, {}
             return 200, {"data": {"xdt_api__v1__feed__user_timeline_graphql_connection": page}}, {}
         if doc_id == PROFILE:
-            return 200, {"status": "ok", "data": {"user": self.profile({"7": "anna", "8": "pia"}[about])}}, {}
+            return (
+                200,
+                {
+                    "status": "ok",
+                    "data": {"user": self.profile(next(name for name, each in IDS.items() if each == about))},
+                },
+                {},
+            )
         name = what.strip("/")
         user = self.profile(name) if name in self.people else None
         embedded = [{"__bbox": {"result": {"data": {"xig_user_by_username": user}}}}]
         if user:
-            posts = {"id": f"page-{name}", "pk": "7", "is_private": name in self.private}
+            posts = {"id": f"page-{name}", "pk": IDS[name], "is_private": name in self.private}
             posts["polaris_ordered_timeline_connection"] = self.page(name, 0)
             embedded.append({"__bbox": {"result": {"data": {"xig_user_by_username": posts}}}})
         script = f'<script type="application/json" data-sjs>{json.dumps({"require": embedded})}</script>'
         return (200, f"<html>{script}</html>", {}) if user else (404, f"<html>{script}</html>", {})
 
     def profile(self, name: str) -> Json:
-        return {"pk": {"anna": "7", "pia": "8"}[name], "id": f"page-{name}", "username": name, "is_private": name in self.private, "is_verified": False,
+        return {"pk": IDS[name], "id": f"page-{name}", "username": name, "is_private": name in self.private,
+                "is_verified": False,
                 "biography": "hello", "external_url": None, "follower_count": 9, "following_count": 8,
                 "media_count": len(self.people[name])}  # fmt: skip
 
