@@ -26,6 +26,7 @@ from pyflink.table.udf import FunctionContext, ScalarFunction, udf
 
 from models.text import unscored_reason
 from udfs.providers import (
+    UNKNOWN,
     Answer,
     Caption,
     Cyberbullying,
@@ -140,7 +141,7 @@ class Captions(_Enriching):
             return []
         language = self._providers[self._enrichment.language].captions(["language"], captions)["language"]
         captions = [
-            replace(caption, language=answer.code) if isinstance(answer, Language) else caption
+            replace(caption, language=answer.code if isinstance(answer, Language) else UNKNOWN)
             for caption, answer in zip(captions, language, strict=True)
         ]
         answers: dict[Task, list[Answer]] = {"language": language}

@@ -26,7 +26,7 @@ from settings import ROOT, Settings
 from tests.aws_server import AwsServer
 from tests.conftest import Row, at
 from udfs import aws as functions
-from udfs.aws import Captions, Labels
+from udfs.aws import TASKS, Captions, Labels
 from udfs.providers import (
     Caption,
     Enrichment,
@@ -157,7 +157,9 @@ def test_each_failure_gives_its_record(
     second: str | None,
     requests: int,
     again: str | None,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level("INFO")
     server.script = rules
     hasty = replace(enrichment, timeout_seconds=0.4)
     assert reasons(ask(hasty, "sentiment", "first text", "second text")) == [first, second]
@@ -166,6 +168,8 @@ def test_each_failure_gives_its_record(
     assert reasons(ask(enrichment, "sentiment", "second text", "third text")) == [again, None]
     ready = replace(enrichment, send_again=True)
     assert reasons(ask(ready, "sentiment", "first text", "second text")) == [None, None]
+    assert KEY not in caplog.text
+    assert SECRET not in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -352,6 +356,24 @@ def test_rows_of_captions(server: AwsServer, enrichment: Enrichment) -> None:
     assert not hashes("told before", "nobody knows when") & server.counts["received"]["BatchDetectSentiment"].keys()
 
 
+def test_one_task_that_fails_leaves_the_others(server: AwsServer, enrichment: Enrichment) -> None:
+    server.script = [
+        {"action": "throttle", "operation": "DetectToxicContent"},
+        {"action": "items", "operation": "BatchDetectKeyPhrases", "contains": "hate", "code": "Other"},
+        {"action": "items", "operation": "BatchDetectDominantLanguage", "contains": "Hmm", "code": "Other"},
+    ]
+    rows = evaluate(Captions(enrichment), *[("ann", text, TOLD) for text in ("I love it", "I hate it", "Hmm")])
+    assert [row["sentiment"] for row in rows] == ["positive", "negative", None]
+    assert [row["unscored"] for row in rows] == [
+        ["toxicity: throttled"],
+        ["toxicity: throttled", "key_phrases: refused: Other"],
+        ["language: refused: Other", *[f"{task}: language" for task in TASKS if task != "language"]],
+    ]
+    assert [row["bullying"] is None for row in rows] == [False, False, True]
+    assert rows[0]["model_version"].split()[1] == "sentiment=aws:comprehend"
+    assert "toxicity=" not in rows[0]["model_version"]
+
+
 def test_our_own_models_send_nothing(server: AwsServer, enrichment: Enrichment) -> None:
     own = Enrichment(enrichment.ledger, aws_endpoint=server.address)
     rows = evaluate(
@@ -402,6 +424,27 @@ def test_rows_of_images(server: AwsServer, enrichment: Enrichment, s3: str) -> N
     ledger = Ledger(enrichment.ledger)
     assert ledger.spent() == 2
     ledger.close()
+
+
+@pytest.mark.parametrize(
+    ("rules", "reason", "again"),
+    [
+        ([{"action": "throttle", "times": 2}], None, None),
+        ([{"action": "throttle"}], "throttled", None),
+        ([{"action": "deny"}], "access denied", None),
+        ([{"action": "error"}], "service error", None),
+        ([{"action": "delay", "seconds": 9}], "timeout", "timeout"),
+        ([{"action": "refuse", "code": "InvalidImageFormatException"}], *["refused: InvalidImageFormatException"] * 2),
+    ],
+)
+def test_each_failure_of_an_image_gives_its_record(
+    server: AwsServer, enrichment: Enrichment, rules: list[dict[str, Any]], reason: str | None, again: str | None
+) -> None:
+    server.script = rules
+    image = ("ann", "bucket", "key.jpg", "0" * 64, TOLD)
+    assert evaluate(Labels(replace(enrichment, timeout_seconds=0.4)), image)[0]["unscored_reason"] == reason
+    server.script = []
+    assert evaluate(Labels(enrichment), image)[0]["unscored_reason"] == again
 
 
 @pytest.mark.parametrize("endpoint", ["", "https://s3.eu-west-1.amazonaws.com"])
@@ -568,11 +611,13 @@ def test_in_flink(
         enrich_images="aws",
     )
     monkeypatch.setattr("settings.settings", lambda: told_by)
+    Ledger(enrichment.ledger).forget("gone", at(5))
     bucket, path, content_hash = put(s3, "one.jpg", b"picture 16")
     names = ("username", "text", "s3_path", "content_hash", "told_at")
     kinds = [DataTypes.STRING()] * 4 + [DataTypes.TIMESTAMP_LTZ(3)]
     told = t_env.from_elements(
-        [("ann", "I love Oslo", path, content_hash, at(0)), ("ben", None, None, None, None)],
+        [("ann", "I love Oslo", path, content_hash, at(0)), ("ben", None, None, None, None)]
+        + [("gone", "I love Oslo", path, content_hash, at(seconds)) for seconds in (5, 5.001)],
         DataTypes.ROW([DataTypes.FIELD(name, kind) for name, kind in zip(names, kinds, strict=True)]),
     )
     for name in ("captions", "image_labels"):
@@ -594,7 +639,7 @@ def test_in_flink(
     )
     plan = found.explain().split("== Optimized Execution Plan ==")[1]
 
-    ann, ben = sorted(rows(found), key=lambda row: row["username"])
+    ann, ben, *gone = sorted(rows(found), key=lambda row: row["username"])
 
     for name in ("captions", "image_labels"):
         t_env.execute_sql(f"DROP TEMPORARY FUNCTION {name}")
@@ -602,6 +647,10 @@ def test_in_flink(
     assert (ann["sentiment"], ann["toxicity"], ann["toxic_labels"], ann["unscored"]) == ("positive", 0.03, [], None)
     assert ann["key_phrases"] == ["love", "oslo"]
     assert (ann["names"][0], ann["levels"], ann["unscored_reason"]) == ("Smoking", [3, 2, 1], None)
+    assert [(row["sentiment"], row["unscored"], row["unscored_reason"]) for row in gone] == [
+        (None, ["caption: forgotten"], "forgotten"),
+        ("positive", None, None),
+    ]
     assert ben.pop("username") == "ben"
     assert {name: value for name, value in ben.items() if value is not None} == {
         "unscored": ["caption: empty"],

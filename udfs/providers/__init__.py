@@ -17,6 +17,7 @@ Task = Literal["language", "sentiment", "toxicity", "key_phrases", "cyberbullyin
 Name = Literal["local", "aws"]
 
 MOST_KEY_PHRASES = 10
+UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,10 @@ class Enrichment:
 
 @dataclass(frozen=True)
 class Caption:
-    """A text that can be judged, of a person (a username); its language is "und" until it is told."""
+    """A text that can be judged, of a person (a username).
+
+    language: ISO 639-1; "und" where it cannot be told; UNKNOWN where asking failed, for which nothing else is judged.
+    """
 
     person: str
     text: str

@@ -137,7 +137,7 @@ class Aws:
         self._pool = ThreadPoolExecutor(enrichment.concurrency, thread_name_prefix="aws")
 
     def close(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool.shutdown(cancel_futures=True)
 
     def version(self, task: Task, caption: Caption) -> str:
         limit = SEGMENTS * SEGMENT_BYTES if task == "toxicity" else TEXT_BYTES

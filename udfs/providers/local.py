@@ -16,6 +16,7 @@ from importlib.metadata import version
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
+from PIL.Image import DecompressionBombError
 
 from models.language import UNDETERMINED, languages
 from models.runtime import Model, Scorer, Scores, load
@@ -149,7 +150,7 @@ def _nsfw() -> Callable[[bytes], float | Unscored] | None:
     def probability(picture: bytes) -> float | Unscored:
         try:
             return float(classifier.classify(picture).nsfw)
-        except package.ImageDecodeError:
+        except (package.ImageDecodeError, DecompressionBombError, OSError, SyntaxError, ValueError):  # as Pillow does
             return Unscored("not an image")
 
     return probability
