@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import lzma
-import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from functools import partial
@@ -21,7 +20,7 @@ from instaloader.exceptions import InstaloaderException
 
 from producers._command_line import InputError
 from producers._instagram_records import NoPicture, Picture, Post, Profile
-from producers._instaloader import NotInFile, count, post_of, profile_of
+from producers._instaloader import NotInFile, count, known, post_of, profile_of
 from producers._usernames import username
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
@@ -121,16 +120,12 @@ def _structure(file: Path) -> Any:
 def _pictures(file: Path, post: Any) -> Iterator[Picture]:
     """The pictures beside the file of a post: of its name, or of its name with `_1`, `_2` … behind it."""
     name = file.name.removesuffix(".xz").removesuffix(".json")
-    numbered = re.compile(re.escape(name) + r"(?:_(\d+))?")
-    beside = [
-        (int(match[1] or 0), each)
-        for each in file.parent.iterdir()
-        if each.suffix.lower() in PICTURE_SUFFIXES and (match := numbered.fullmatch(each.stem))
-    ]
-    videos = post.get_is_videos()
-    for number, each in sorted(beside):
-        video = videos[max(0, min(number, len(videos)) - 1)]
-        yield Picture("video" if video else "image", partial(_bytes, each))
+    videos = known(post.get_is_videos) or [False]
+    numbered = [(name, videos[0]), *((f"{name}_{number}", video) for number, video in enumerate(videos, start=1))]
+    for stem, video in numbered:
+        for suffix in PICTURE_SUFFIXES:
+            if (beside := file.with_name(stem + suffix)).is_file():
+                yield Picture("video" if video else "image", partial(_bytes, beside))
 
 
 def _bytes(file: Path) -> bytes:

@@ -109,19 +109,8 @@ def source(options: argparse.Namespace) -> tuple[str, list[Path]]:
     return name, folders
 
 
-def found(options: argparse.Namespace, wanted: Span, names: list[str], live: Live | None, say: Callable[[str], None],
-          folders: list[Path]) -> Iterator[Profile | Post]:  # fmt: skip
-    """Profiles and posts of the chosen source: once, every so often, or for ever."""
-    if live or folders:
-        for round_number in itertools.count():
-            if round_number:
-                time.sleep(options.every)
-            if live:
-                yield from live.found(names, wanted.since, wanted.until, options.max_posts)
-            else:
-                yield from recorded(folders, names, wanted.since, wanted.until, options.max_posts, say)
-            if not options.every:
-                return
+def made_up(options: argparse.Namespace, wanted: Span, names: list[str]) -> Iterator[Profile | Post]:
+    """Synthetic people: their past at once, then with a rate each new post at its time, without an end."""
     people = [synthetic_instagram.person(name, options.seed) for name in names or synthetic_instagram.DEMO_USERS]
     now = datetime.now(UTC)
     until = min(wanted.until or now, now)
@@ -129,6 +118,14 @@ def found(options: argparse.Namespace, wanted: Span, names: list[str], live: Liv
     yield from synthetic_instagram.told(people, since, until, options.max_posts or None)
     if options.rate:
         yield from synthetic_instagram.new_posts(people, options.rate)
+
+
+def again(gather: Callable[[], Iterator[Profile | Post]], every: float | None) -> Iterator[Profile | Post]:
+    """One round, or rounds without an end, so many seconds after one another."""
+    yield from gather()
+    while every:
+        time.sleep(every)
+        yield from gather()
 
 
 def send(
@@ -259,8 +256,14 @@ def _produce(options: argparse.Namespace, progress: Progress) -> None:
     wanted = span(options)
     _check(options, name, names)
     live = _live(options, progress) if name == "live" else None
-    pictures = _pictures(options)
-    told: Iterator[Record] = records(found(options, wanted, names, live, progress.say, folders), pictures, progress.say)
+    chosen = (wanted.since, wanted.until, options.max_posts)
+    if live:
+        found = again(lambda: live.found(names, *chosen), options.every)
+    elif name == "recorded":
+        found = again(lambda: recorded(folders, names, *chosen, progress.say), options.every)
+    else:
+        found = made_up(options, wanted, names)
+    told: Iterator[Record] = records(found, _pictures(options), progress.say)
     if options.limit:
         told = itertools.islice(told, options.limit)
     store = live.store if live else _nothing
@@ -282,6 +285,8 @@ def _check(options: argparse.Namespace, name: str, names: list[str]) -> None:
         raise InputError(f"--pace is {FEWEST_PACE_SECONDS:g} s or more: Instagram locks out who asks faster.")
     if name == "synthetic" and options.every:
         raise InputError("--every is for live and recorded people; --rate makes synthetic ones go on.")
+    if options.rate and options.until:
+        raise InputError("--rate tells what is posted from now on: it does not go with --until.")
     if name != "synthetic" and options.rate:
         raise InputError(
             "--rate is for synthetic people; --every gathers live and recorded ones again, --pace is theirs."

@@ -159,6 +159,7 @@ def test_users_come_from_options_and_a_file_each_once(tmp_path: Path, capsys: py
         (["--source", "live", "--user", "a", "--pace", "0.1"], "--pace is 1 s or more"),
         (["--source", "live", "--user", "a", "--login", "me"], "give both"),
         (["--source", "live", "--user", "a", "--rate", "1"], "--rate is for synthetic"),
+        (["--until", "2026-01-01", "--rate", "1"], "it does not go with --until"),
         (["--every", "5"], "--every is for live"),
         (["--session-file", "x"], "are for --source live"),
         (["--since", "2026-02-30"], "'2026-02-30' is no date"),
@@ -314,7 +315,7 @@ def test_pictures_are_in_s3_each_once(moto_server: str, environment: pytest.Monk
     images = []
     for number in range(2):
         file = tmp_path / f"{number}.jsonl"
-        assert main(["--until", "2026-05-01", "--max-posts", "9", "--output", str(file)]) == 0
+        assert main(["--until", "2026-05-01", "--max-posts", "5", "--output", str(file)]) == 0
         lines = map(json.loads, file.read_text(encoding="utf-8").split("\n")[:-1])
         images += [line["value"] for line in lines if line["topic"] == "user_post_images"]
     found = client.list_object_versions(Bucket=BUCKET)["Versions"]
@@ -471,6 +472,9 @@ def test_recorded_reads_instaloaders_own_files(tmp_path: Path, capsys: pytest.Ca
     assert [each["username"] for each in some["user_basic_info"]] == ["ben"]
     assert [each["post_id"] for each in some["user_posts_description"]] == ["CODE3"]
     assert "There is no profile of nobody" in capsys.readouterr().err
+
+    rounds = told(tmp_path, "--source", "recorded", str(folder), "--user", "ben", "--every", "0.1", "--limit", "5")
+    assert [len(rounds["user_basic_info"]), len(rounds["user_posts_description"])] == [3, 2]
 
 
 BROKEN = {

@@ -261,17 +261,6 @@ def test_stopped_by_a_signal_it_goes_on_there_the_next_time(
     assert gather(tmp_path, "--user", "anna").codes == ["A4", "A3", "A2", "A1"]
 
 
-def test_without_kafka_nobody_is_asked_for_and_nothing_is_remembered(
-    instagram: Instagram, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("CROWDPULSE_KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
-    settings.cache_clear()
-
-    assert main(["--source", "live", "--user", "anna", "--no-pictures", "--kafka-wait-seconds", "0"]) == 1
-    assert instagram.requests == []
-    assert not (tmp_path / "state").exists()
-
-
 def test_a_page_without_such_a_profile_is_of_a_missing_one(
     instagram: Instagram, slept: list[float], tmp_path: Path
 ) -> None:
