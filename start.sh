@@ -5,9 +5,10 @@ cd "$(dirname "$0")"
 
 usage() {
   cat <<'TEXT'
-./start.sh [all | social | wiki] [--no-security]   start it (default: all), wait until it works, say where it is
-./start.sh down [--data]                           stop it; with --data all topics, indices and checkpoints go too
-./start.sh status                                  what runs
+./start.sh [all | social | wiki | check] [--no-security]
+                                start it (default: all, which is social and wiki), wait until it works, say where it is
+./start.sh down [--data]        stop it; with --data all topics, indices and checkpoints go too
+./start.sh status               what runs
 ./start.sh --help
 
 It needs Docker with Compose 2.24 or later, 8 GB of memory and 12 GB of disk. Passwords are made on the first run and
@@ -89,8 +90,10 @@ start() {
   make_passwords
   export COMPOSE_PROFILES=$1
   local once=(setup dashboards)
-  [ "$1" = wiki ] || once+=(jobs-social)
-  [ "$1" = social ] || once+=(jobs-wiki)
+  case $1 in
+    all) once+=(jobs-social jobs-wiki) ;;
+    *) once+=("jobs-$1") ;;
+  esac
   echo "Starting Crowdpulse ($1): the first time this downloads about 3 GB and builds an image, some ten minutes."
   compose build jobmanager
   compose up --detach
@@ -111,7 +114,7 @@ TEXT
 suite='' action=start data=() files=(-f docker-compose.yml) login="   (user elastic, password in $passwords)"
 for argument in "$@"; do
   case $argument in
-    all | social | wiki) suite=$argument ;;
+    all | social | wiki | check) suite=$argument ;;
     down | status) action=$argument ;;
     --data) data=(--volumes) ;;
     --no-security) files+=(-f docker/no-security.yml) login='' ;;
@@ -122,6 +125,6 @@ done
 
 case $action in
   start) start "${suite:-all}" ;;
-  status) make_passwords && COMPOSE_PROFILES=all compose ps --all ;;
-  down) make_passwords && COMPOSE_PROFILES=all compose down --remove-orphans ${data[@]+"${data[@]}"} ;;
+  status) make_passwords && COMPOSE_PROFILES=all,check compose ps --all ;;
+  down) make_passwords && COMPOSE_PROFILES=all,check compose down --remove-orphans ${data[@]+"${data[@]}"} ;;
 esac

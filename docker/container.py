@@ -32,7 +32,7 @@ appender.console.layout.pattern = %d{{yyyy-MM-dd HH:mm:ss,SSS}} %-5p %c{{1}} - %
 SUBMIT_SECONDS = 600  # for each job: all of it may be starting on two cores
 
 # The topic that tells whether a producer has worked before.
-TOPIC_OF = {"wikimedia": "wiki_recentchange", "posts": "social_media"}
+TOPIC_OF = {"wikimedia": "wiki_recentchange", "posts": "social_media", "instagram": "user_posts_description"}
 
 
 def write_flink_config() -> None:

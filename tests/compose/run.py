@@ -30,7 +30,7 @@ from typing import Any
 
 import requests
 
-from settings import ROOT
+from settings import ROOT, settings
 from stack import demo, java, layout, maven
 from stack.errors import StackError
 
@@ -50,6 +50,10 @@ OF_THE_MACHINE = (
     "/root/.npmrc",
 )
 MAYBE_EMPTY = demo.MAYBE_EMPTY["synthetic"] | {"rejected_documents"}
+PROFILES = ("all", "check")
+HEALTH = {"job_metrics", "index_metrics"}
+# Which documents go on growing, by profile.
+WATCHED = {"all": ("wiki_edits", "social_posts"), "check": ("background_images",)}
 MEMORY_LIMIT_BYTES = 8 * 1024**3
 # Ample: it waits no longer than it has to, and CI machines are busy.
 UP_SECONDS = 900
@@ -263,9 +267,10 @@ def base_archive(report: Report, folder: Path) -> Path:
 class Compose:
     """Our project on an engine: docker-compose.yml with the override, and a name of its own."""
 
-    def __init__(self, program: list[str], environment: Mapping[str, str], name: str) -> None:
+    def __init__(self, program: list[str], environment: Mapping[str, str], name: str, profile: str) -> None:
         self.name = name
-        self.environment = dict(environment)
+        self.profile = profile
+        self.environment = {**environment, "COMPOSE_PROFILES": profile}
         self._command = [*program, "-p", name, "-f", str(ROOT / "docker-compose.yml")]
         self._command += ["-f", str(HERE / "override.yml")]
 
@@ -280,6 +285,18 @@ class Compose:
         """The containers by service: `State`, `Health`, `ExitCode` and more."""
         lines = self("ps", "--all", "--format", "json", seconds=60).splitlines()
         return {entry["Service"]: entry for entry in map(json.loads, lines)}
+
+    def jobs(self) -> set[str]:
+        """The jobs that the profile's services submit."""
+        services = json.loads(self("config", "--format", "json", seconds=60))["services"]
+        commands = [one.get("command") or [] for one in services.values()]
+        return {job for command in commands if "submit" in command for job in command[command.index("submit") + 1 :]}
+
+    def indices(self) -> list[str]:
+        """The indices that the profile fills."""
+        templates = {file.stem for file in (ROOT / "kibana/index_templates").glob("[a-z]*.json")}
+        of_check = {name for name in templates if name.startswith("background_")}
+        return sorted(of_check | HEALTH if self.profile == "check" else templates - of_check - MAYBE_EMPTY)
 
     def url(self, service: str, port: int) -> str:
         """Where a port of a service is published."""
@@ -314,6 +331,14 @@ def count(elasticsearch: str, index: str) -> int:
         return 0
 
 
+def archived(compose: Compose) -> int:
+    """How many files the background check has written to S3."""
+    address = f"http://127.0.0.1:9500/{settings().s3_bucket}?list-type=2&prefix=background/"
+    with suppress(Failed):
+        return compose("exec", "-T", "moto", "curl", "-fsS", address, seconds=60).count("<Key>")
+    return 0
+
+
 def running_jobs(flink: str) -> dict[str, str]:
     """The ids of the running jobs by name; a job of which a task does not run counts as not running."""
     try:
@@ -329,16 +354,22 @@ def running_jobs(flink: str) -> dict[str, str]:
 
 def check_file(program: list[str], environment: Mapping[str, str], report: Report) -> None:
     """What docker-compose.yml says by itself: loopback only, memory, health checks, passwords asked for."""
-    command = [*program, "-f", str(ROOT / "docker-compose.yml"), "--profile", "all", "config", "--format", "json"]
-    services = json.loads(run(command, 60, cwd=ROOT, env=environment).stdout)["services"]
+    command = [*program, "-f", str(ROOT / "docker-compose.yml"), "config", "--format", "json"]
+    services: dict[str, dict[str, Any]] = {}
+    for profile in PROFILES:
+        chosen = {**environment, "COMPOSE_PROFILES": profile}
+        started = json.loads(run(command, 60, cwd=ROOT, env=chosen).stdout)["services"]
+        limits = {name: int(one.get("mem_limit", MEMORY_LIMIT_BYTES)) for name, one in started.items()}
+        submitting = [limit for name, limit in limits.items() if name.startswith("jobs-")]
+        total = sum(limits.values()) - sum(submitting) + max(submitting)  # one after the other
+        said = f"{total / 1024**2:,.0f} MB"
+        too_much = said if total > MEMORY_LIMIT_BYTES else ""
+        report.check(f"the limits on memory of `{profile}` add up to {said}, within 8 GB", too_much)
+        services |= started
     open_ports = [
         name for name, one in services.items() for port in one.get("ports", []) if port.get("host_ip") != "127.0.0.1"
     ]
     report.check("every port is published on 127.0.0.1 only", ", ".join(open_ports))
-    limits = {name: int(one.get("mem_limit", MEMORY_LIMIT_BYTES)) for name, one in services.items()}
-    total = sum(limits.values()) - min(limits["jobs-social"], limits["jobs-wiki"])  # one after the other
-    said = f"{total / 1024**2:,.0f} MB"
-    report.check(f"the limits on memory add up to {said}, within 8 GB", said if total > MEMORY_LIMIT_BYTES else "")
     unchecked = [name for name, one in services.items() if one.get("restart") != "no" and "healthcheck" not in one]
     report.check("every service that stays has a health check", ", ".join(unchecked))
     without = {key: value for key, value in environment.items() if not key.endswith("_PASSWORD")}
@@ -348,17 +379,17 @@ def check_file(program: list[str], environment: Mapping[str, str], report: Repor
 
 
 def check_running(compose: Compose, report: Report) -> None:
-    """The whole of it, started: health, documents, dashboards, a second `up`, a restart."""
+    """The whole of a profile, started: health, documents, dashboards, a second `up`, a restart."""
     began = time.monotonic()
     try:
         compose("up", "--detach", "--no-build", seconds=UP_SECONDS)
     except Failed as failure:
-        report.check("docker compose up", str(failure))
+        report.check(f"docker compose up, profile {compose.profile}", str(failure))
         for name, entry in compose.containers().items():
             if entry["Health"] == "unhealthy" or entry["ExitCode"]:
                 report.say(f"--- {name}\n{logs(compose, name)}")
         return
-    report.check(f"docker compose up ({time.monotonic() - began:.0f} s)")
+    report.check(f"docker compose up, profile {compose.profile} ({time.monotonic() - began:.0f} s)")
     try:
         problem = wait("health", UP_SECONDS, lambda: unready(compose), report)
     except Failed as failure:
@@ -370,9 +401,8 @@ def check_running(compose: Compose, report: Report) -> None:
 
     elasticsearch, flink = compose.url("elasticsearch", 9200), compose.url("jobmanager", 9081)
     jobs = running_jobs(flink)
-    report.check(f"{len(demo.JOBS)} jobs run", "" if set(jobs) == set(demo.JOBS) else f"running: {sorted(jobs)}")
-    templates = {file.stem for file in (ROOT / "kibana/index_templates").glob("[a-z]*.json")}
-    expected = sorted(templates - MAYBE_EMPTY)
+    submitted, expected = compose.jobs(), compose.indices()
+    report.check(f"{len(submitted)} jobs run", "" if set(jobs) == submitted else f"running: {sorted(jobs)}")
 
     def empty() -> str:
         return ", ".join(index for index in expected if not count(elasticsearch, index))
@@ -380,6 +410,10 @@ def check_running(compose: Compose, report: Report) -> None:
     problem = wait("no documents yet in", DOCUMENTS_SECONDS, empty, report)
     total = sum(count(elasticsearch, index) for index in expected)
     report.check(f"documents in all of {len(expected)} indices ({total:,} in all)", problem)
+
+    if compose.profile == "check":
+        problem = wait("the archive", DOCUMENTS_SECONDS, lambda: "" if archived(compose) else "no file yet", report)
+        report.check(f"{archived(compose)} files of background checks are in S3", problem)
 
     found = requests.get(f"{compose.url('kibana', 5601)}/api/saved_objects/_find?type=dashboard&per_page=1", timeout=10)
     dashboards = found.json().get("total", 0) if found.ok else 0
@@ -395,12 +429,12 @@ def check_running(compose: Compose, report: Report) -> None:
     again = running_jobs(flink)
     report.check("a second `up` submits no job twice", "" if again == jobs else f"{jobs} became {again}")
 
-    watched = ("wiki_edits", "social_posts")
+    watched = WATCHED[compose.profile]
     compose("restart", "taskmanager", seconds=120)
     before = {index: count(elasticsearch, index) for index in watched}
 
     def stands() -> str:
-        if set(running_jobs(flink)) != set(demo.JOBS):
+        if set(running_jobs(flink)) != submitted:
             return "the jobs do not run again yet"
         return ", ".join(index for index in watched if count(elasticsearch, index) <= before[index])
 
@@ -427,7 +461,6 @@ def test(report: Report, folder: Path, cleanup: ExitStack) -> None:
     newer = java.for_elasticsearch_9()
     environment |= {
         "DOCKER_BUILDKIT": "0",  # no BuildKit is at hand for an engine from Debian
-        "COMPOSE_PROFILES": "all",
         "CROWDPULSE_TAG": name,
         "STANDIN_BASE": f"crowdpulse-base:{name}",
         "STANDIN_JARS": str(layout.jars_dir()),
@@ -454,7 +487,7 @@ def test(report: Report, folder: Path, cleanup: ExitStack) -> None:
         building, program_of = pool.submit(images), pool.submit(parts)
         building.result()
         program = program_of.result()
-    compose = Compose(program, environment, name)
+    compose = Compose(program, environment, name, "all")
 
     def remove_images() -> None:
         tags = [tag, f"crowdpulse-standin:{name}", environment["STANDIN_BASE"]]
@@ -468,10 +501,12 @@ def test(report: Report, folder: Path, cleanup: ExitStack) -> None:
     size = int(compose.docker("image", "inspect", "--format", "{{.Size}}", tag))
     base = int(compose.docker("image", "inspect", "--format", "{{.Size}}", environment["STANDIN_BASE"]))
     report.say(f"Our image has {size / 1e6:,.0f} MB, {base / 1e6:,.0f} MB of them are the base.")
-    try:
-        check_running(compose, report)
-    finally:
-        check_leaves_nothing(compose, report)
+    for profile in PROFILES:
+        compose = Compose(program, environment, name, profile)
+        try:
+            check_running(compose, report)
+        finally:
+            check_leaves_nothing(compose, report)
 
 
 def main() -> int:
