@@ -1,8 +1,8 @@
 -- One document per person: profile, captions and images joined, the latest state. Key: username. Written by
 -- jobs/background_check.py.
 -- What the fields mean: docs/background_check.md. `score`: 0 to 100, config/background_score.yaml; `…_points`: what each
--- part would give by itself, null where nothing is known of it; `missing`: what is not known. `version`: how many records of
--- this person went into it.
+-- part would give by itself, null where nothing is known of it; `missing`: what is not known. `version`
+-- grows with each record of this person that goes into it.
 CREATE TABLE background_checks (
     username STRING,
     status STRING,

@@ -22,32 +22,39 @@ from udfs.background_functions import functions
 
 JOB = "background_check"
 TOPICS = ("user_basic_info", "user_posts_description", "user_post_images")
+# Not `life DESC`: a count never falls, from which Flink 2.3 concludes that of rows of one life the first is as good as
+# any later one (UpdateFastStrategy), and updates are lost.
+LAST_LIFE_FIRST = "ORDER BY -life"
 NOTICE = "An aid to a person who reads on, not a verdict: models err, and keywords have many meanings."
 
 
 def told(records: Table) -> Table:
     """Good records and tombstones, with what tells them apart.
 
-    `number` counts the records of a person in this topic; `life` counts the tombstones up to it: after one, a new life
-    begins, and only a person's last life is told of.
+    `life` counts a person's tombstones up to a record: after one, a new life begins, and only the last is told of.
+    `weight` is the record's number among the person's in this topic; a tombstone's is more than those of all before it.
+    So the sum over the records that count in a state grows from each state to the next: its `version`.
     """
     return sql(
         """
-        SELECT
-            *,
-            COUNT(*) OVER so_far AS number,
-            COUNT(CASE WHEN is_tombstone THEN 1 END) OVER so_far AS life
+        SELECT *, CASE WHEN is_tombstone THEN number * (number + 1) / 2 ELSE number END AS weight
         FROM (
             SELECT
                 *,
-                COALESCE(username, DECODE(record_key, 'UTF-8')) AS person,
-                record_value IS NULL AS is_tombstone,
-                PROCTIME() AS read_time
-            FROM {records}
-            WHERE problem IS NULL
-        )
-        WINDOW so_far AS (
-            PARTITION BY person ORDER BY read_time ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+                COUNT(*) OVER so_far AS number,
+                COUNT(CASE WHEN is_tombstone THEN 1 END) OVER so_far AS life
+            FROM (
+                SELECT
+                    *,
+                    COALESCE(username, DECODE(record_key, 'UTF-8')) AS person,
+                    record_value IS NULL AS is_tombstone,
+                    PROCTIME() AS read_time
+                FROM {records}
+                WHERE problem IS NULL
+            )
+            WINDOW so_far AS (
+                PARTITION BY person ORDER BY read_time ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+            )
         )
         """,
         records=records,
@@ -60,7 +67,7 @@ def profiles(basic_info: Table) -> Table:
         """
         SELECT
             person AS username, status, number_of_posts, followers_count, following_count, bio, external_url,
-            is_private, is_verified, taken_at, record_time, number
+            is_private, is_verified, taken_at, record_time, weight
         FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY person ORDER BY read_time DESC) AS newest FROM {told})
         WHERE newest = 1 AND NOT is_tombstone
         """,
@@ -73,7 +80,7 @@ def captions(descriptions: Table) -> Table:
     enriched = sql(
         """
         SELECT
-            person AS username, life, number, is_tombstone, post_id, posted_at, record_time,
+            person AS username, life, weight, is_tombstone, post_id, posted_at, record_time,
             caption IS NOT NULL AND TRIM(caption) <> '' AS has_caption,
             scores.sentiment_mean AS sentiment_mean,
             scores.toxicity AS toxicity,
@@ -133,7 +140,7 @@ def periods(posts: Table, toxic_from: float) -> Table:
             ) AS present_keywords,
             MAX(model_version) AS model_version,
             MAX(record_time) AS updated_at,
-            MAX(number) AS number
+            SUM(weight) AS weight
         FROM (SELECT *, CAST(FLOOR(posted_at TO MONTH) AS TIMESTAMP_LTZ(3)) AS period_start FROM {{posts}})
         GROUP BY username, life, period_start
         """,
@@ -144,7 +151,7 @@ def periods(posts: Table, toxic_from: float) -> Table:
 def background_captions(months: Table) -> Table:
     """One row per person and month, of the person's last life with posts in it."""
     return sql(
-        """
+        f"""
         SELECT
             username, period_start, posts, captions, unscored_captions, first_posted_at, last_posted_at,
             sentiment_sum / NULLIF(sentiment_captions, 0) AS sentiment_mean,
@@ -154,8 +161,8 @@ def background_captions(months: Table) -> Table:
             CAST(bullying_captions AS DOUBLE) / NULLIF(judged_captions, 0) AS bullying_share,
             cyberbullying, key_phrases, present_keywords, model_version, updated_at
         FROM (
-            SELECT *, ROW_NUMBER() OVER (PARTITION BY username, period_start ORDER BY life DESC) AS newest
-            FROM {months}
+            SELECT *, ROW_NUMBER() OVER (PARTITION BY username, period_start {LAST_LIFE_FIRST}) AS newest
+            FROM {{months}}
             WHERE period_start IS NOT NULL
         )
         WHERE newest = 1
@@ -167,9 +174,9 @@ def background_captions(months: Table) -> Table:
 def captions_of_person(months: Table) -> Table:
     """One row per person: all captions of the last life."""
     return sql(
-        """
+        f"""
         SELECT * FROM (
-            SELECT *, ROW_NUMBER() OVER (PARTITION BY username ORDER BY life DESC) AS newest
+            SELECT *, ROW_NUMBER() OVER (PARTITION BY username {LAST_LIFE_FIRST}) AS newest
             FROM (
                 SELECT
                     username, life,
@@ -188,8 +195,8 @@ def captions_of_person(months: Table) -> Table:
                     add_keywords(ARRAY_AGG(present_keywords)) AS present_keywords,
                     MAX(model_version) AS model_version,
                     MAX(updated_at) AS updated_at,
-                    MAX(number) AS number
-                FROM {months}
+                    SUM(weight) AS weight
+                FROM {{months}}
                 GROUP BY username, life
             )
         )
@@ -204,7 +211,7 @@ def images(pictures: Table) -> Table:
     labelled = sql(
         """
         SELECT
-            person AS username, life, number, is_tombstone, post_id, content_hash, bucket, s3_path, media_type,
+            person AS username, life, weight, is_tombstone, post_id, content_hash, bucket, s3_path, media_type,
             `timestamp` AS posted_at, taken_at, record_time,
             label_rows(found.names, found.parents, found.levels, found.confidences) AS labels,
             found.content_types AS content_types,
@@ -250,9 +257,9 @@ def background_images(pictures: Table) -> Table:
 def images_of_person(pictures: Table) -> Table:
     """One row per person: all pictures of the last life."""
     return sql(
-        """
+        f"""
         SELECT * FROM (
-            SELECT *, ROW_NUMBER() OVER (PARTITION BY username ORDER BY life DESC) AS newest
+            SELECT *, ROW_NUMBER() OVER (PARTITION BY username {LAST_LIFE_FIRST}) AS newest
             FROM (
                 SELECT
                     username, life,
@@ -261,8 +268,8 @@ def images_of_person(pictures: Table) -> Table:
                         AS unscored_images,
                     count_labels(ARRAY_AGG(labels) FILTER (WHERE CARDINALITY(labels) > 0)) AS image_labels,
                     MAX(record_time) AS updated_at,
-                    MAX(number) AS number
-                FROM {pictures}
+                    SUM(weight) AS weight
+                FROM {{pictures}}
                 GROUP BY username, life
             )
         )
@@ -312,7 +319,7 @@ def background_checks(people: Table, captioned: Table, pictured: Table) -> Table
                     GREATEST(
                         p.record_time, COALESCE(c.updated_at, p.record_time), COALESCE(i.updated_at, p.record_time)
                     ) AS updated_at,
-                    p.number + COALESCE(c.number, 0) + COALESCE(i.number, 0) AS version
+                    p.weight + COALESCE(c.weight, 0) + COALESCE(i.weight, 0) AS version
                 FROM {{people}} AS p
                 LEFT JOIN {{captioned}} AS c ON p.username = c.username
                 LEFT JOIN {{pictured}} AS i ON p.username = i.username
@@ -329,7 +336,7 @@ def archived_checks(checks: Table) -> Table:
     """Each state of a person as a row that stays, by the date of `updated_at`.
 
     Between two states a join tells of some that never were (a person without captions, since theirs are being
-    replaced). They are of no higher `version`, by which they are left out. What is deleted adds no row.
+    replaced). Their `version` is no higher than what was before, and they are left out. What is deleted adds no row.
     """
     columns = ", ".join(checks.get_schema().get_field_names())
     states = sql(
