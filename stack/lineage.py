@@ -25,21 +25,27 @@ from stack.errors import StackError
 PAGE = ROOT / "docs" / "lineage.md"
 KEPT_RECORDS = "kept_records"  # the job that shows what the others could not use
 KEPT = "kept"  # the graph of its topics, and of indices that no job writes
-TITLES = {"social": "Social posts", "wiki": "Wikipedia", "kept": "Kept records and health"}
-# How Mermaid draws a node: a producer or service, a topic, a job, an index, a dashboard.
+TITLES = {
+    "background": "Background check",
+    "social": "Social posts",
+    "wiki": "Wikipedia",
+    "kept": "Kept records and health",
+}
+# How Mermaid draws a node: a producer or service, a topic, a job, an index, a folder in S3, a dashboard.
 SHAPES = {
     "program": '[/"{}"/]',
     "topic": '(["{}"])',
     "job": '["{}"]',
     "index": '[("{}")]',
+    "folder": '[["{}"]]',
     "dashboard": '{{{{"{}"}}}}',
 }
 HEAD = """\
 # Where the data comes from and goes to
 
 Written by `make lineage` from the declared tables, the jobs and the dashboards: do not edit it. Slanted boxes are
-programs of ours, rounded ones Kafka topics, rectangles Flink jobs, cylinders Elasticsearch indices, hexagons
-dashboards.
+programs of ours, rounded ones Kafka topics, rectangles Flink jobs, cylinders Elasticsearch indices, rectangles with
+double sides folders in S3, hexagons dashboards.
 """
 KEPT_TEXT = """\
 What a job cannot use goes to `dead_letters`, what comes too late for its window to `late_events`; both are kept as
@@ -52,7 +58,7 @@ Edge = tuple[Node, Node]
 
 @dataclass(frozen=True)
 class Table:
-    """A declared table: its topics or its index, what a row of it is, and which programs write it besides jobs."""
+    """A declared table: its topics, index or folder, what a row is, and which programs write it besides jobs."""
 
     name: str
     nodes: tuple[Node, ...]
@@ -70,7 +76,7 @@ class Job:
 
 
 def tables(folder: Path = ROOT / "connectors") -> dict[str, Table]:
-    """The declared tables by name. Raises StackError for one whose connector is neither Kafka nor Elasticsearch."""
+    """The declared tables by name. Raises StackError for one whose connector is not known here."""
     found = {}
     for file in sorted(folder.glob("*.sql")):
         text = file.read_text(encoding="utf-8")
@@ -81,6 +87,8 @@ def tables(folder: Path = ROOT / "connectors") -> dict[str, Table]:
                 nodes = [("topic", topic) for topic in options["topic"].replace("${PREFIX}", "").split(";")]
             case "elasticsearch":
                 nodes = [("index", options["index"].replace("${PREFIX}", ""))]
+            case "filesystem":
+                nodes = [("folder", options["path"].removeprefix("s3://${S3_BUCKET}/").replace("${PREFIX}", ""))]
             case other:
                 raise StackError(f"{file.name} has the connector {other}: teach stack/lineage.py what that is.")
         programs = re.findall(r"\b((?:producers|services)/[\w/]+)\.py", comment)

@@ -46,6 +46,11 @@ def test_what_is_known_of_the_jobs() -> None:
     assert (("topic", "wiki_revision_create"), ("job", "wiki_intent")) in suites["wiki"]
     assert (("program", "producers/liftwing"), ("topic", "wiki_revert_risk")) in suites["wiki"]
     assert (("program", "producers/liftwing"), ("topic", "wiki_outlink_topics")) not in suites["wiki"]
+    assert {
+        (("program", "producers/instagram"), ("topic", "user_post_images")),
+        (("job", "background_check"), ("folder", "background/images")),
+        (("index", "background_images"), ("dashboard", "Background check")),
+    } <= suites["background"]
     assert (("job", "wiki_edits"), ("topic", "late_events")) in suites["kept"]
     assert not {node for edge in suites["wiki"] for node in edge if node[1] in ("late_events", "dead_letters")}
 
@@ -53,7 +58,7 @@ def test_what_is_known_of_the_jobs() -> None:
 def test_mermaid_can_read_each_graph() -> None:
     graphs = re.findall(r"```mermaid\nflowchart LR\n(.*?)```", lineage.page(), re.DOTALL)
     assert len(graphs) >= 3
-    shapes = re.compile(r'    (\w+)(\[/".+"/\]|\(\[".+"\]\)|\[".+"\]|\[\(".+"\)\]|\{\{".+"\}\})')
+    shapes = re.compile(r'    (\w+)(\[/".+"/\]|\(\[".+"\]\)|\[".+"\]|\[\(".+"\)\]|\[\[".+"\]\]|\{\{".+"\}\})')
     for graph in graphs:
         declared = set()
         for line in graph.splitlines():
@@ -132,6 +137,6 @@ def test_tables_that_cannot_be_read_are_said(tmp_path: Path, call: str, problem:
 
 
 def test_a_table_of_an_unknown_connector_is_said(tmp_path: Path) -> None:
-    (tmp_path / "t.sql").write_text("-- One row.\nCREATE TABLE t (a INT) WITH (\n    'connector' = 'filesystem'\n);\n")
-    with pytest.raises(StackError, match=r"t\.sql has the connector filesystem"):
+    (tmp_path / "t.sql").write_text("-- One row.\nCREATE TABLE t (a INT) WITH (\n    'connector' = 'kinesis'\n);\n")
+    with pytest.raises(StackError, match=r"t\.sql has the connector kinesis"):
         lineage.tables(tmp_path)
