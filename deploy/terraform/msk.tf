@@ -82,18 +82,17 @@ locals {
   } : {}
 }
 
-# Whoever forgets a person writes tombstones to the producer's topics, so both have the same policy.
 resource "aws_iam_policy" "kafka" {
-  for_each = toset(var.create_msk ? ["flink", "write"] : [])
+  for_each = var.create_msk ? local.roles : toset([])
 
   name        = "${var.name}-kafka-${each.key}"
-  description = "Crowdpulse: Kafka, ${each.key}"
+  description = "Crowdpulse: what ${each.key} may do with Kafka"
   policy      = templatefile("${path.module}/policies/kafka_${each.key}.json.tftpl", local.kafka_values)
 }
 
 resource "aws_iam_role_policy_attachment" "kafka" {
-  for_each = var.create_msk ? local.roles : toset([])
+  for_each = aws_iam_policy.kafka
 
   role       = aws_iam_role.crowdpulse[each.key].name
-  policy_arn = aws_iam_policy.kafka[each.key == "flink" ? "flink" : "write"].arn
+  policy_arn = each.value.arn
 }

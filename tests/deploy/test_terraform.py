@@ -12,6 +12,8 @@ import os
 import re
 import shutil
 import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from string import Template
@@ -23,7 +25,6 @@ import pytest
 import requests
 from botocore import xform_name
 from botocore.exceptions import ClientError
-from moto.server import ThreadedMotoServer
 
 from settings import ROOT, Settings
 
@@ -45,6 +46,8 @@ SINK = {
 S3_ACTIONS = {
     "DeleteObjects": "s3:DeleteObject",
     "HeadObject": "s3:GetObject",
+    "ListMultipartUploads": "s3:ListBucketMultipartUploads",
+    "ListObjectVersions": "s3:ListBucketVersions",
     "ListObjects": "s3:ListBucket",
     "ListObjectsV2": "s3:ListBucket",
 }
@@ -81,7 +84,10 @@ def called(*patterns: str) -> set[str]:
     nodes = [node for file in files for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))]
     names = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
     names |= {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
-    return {operations[name] for name in names & operations.keys()}
+    rights = {operations[name] for name in names & operations.keys()}
+    if "VersionId" in names:  # a version of an object is a right of its own
+        rights |= {f"{right}Version" for right in rights & {"s3:GetObject", "s3:DeleteObject"}}
+    return rights
 
 
 @pytest.mark.parametrize(
@@ -107,8 +113,9 @@ def test_no_policy_is_wider_than_it_must_be(file: Path) -> None:
             wide = [action for action in listed(statement["Action"]) if not without_resource.match(action)]
             assert not wide, f"{statement['Sid']}: AWS knows resources of these"
             assert statement["Condition"] == {"StringEquals": {"aws:RequestedRegion": "<region>"}}
-        if "s3:ListBucket" in listed(statement["Action"]):
-            assert all(statement["Condition"]["StringLike"]["s3:prefix"]), statement["Sid"]
+        if {"s3:ListBucket", "s3:ListBucketVersions"} & set(listed(statement["Action"])):
+            prefixes = statement["Condition"]["StringLike"]["s3:prefix"]
+            assert all(prefix.startswith(("background", "images/")) for prefix in prefixes), statement["Sid"]
 
 
 def test_defaults_are_those_of_the_settings() -> None:
@@ -141,15 +148,20 @@ def test_files_are_in_form() -> None:
 
 
 @pytest.fixture(scope="module")
-def moto() -> Iterator[str]:
-    """The address of a moto server, empty at first."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    address = f"http://{host}:{port}"
-    requests.post(f"{address}/moto-api/reset", timeout=10).raise_for_status()
-    yield address
-    server.stop()
+def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a moto server, empty at first; a process of its own: within one, all servers share a state."""
+    log = tmp_path_factory.mktemp("moto") / "log"
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
+    with log.open("w") as output, subprocess.Popen(command, stdout=output, stderr=output) as server:
+        try:
+            until = time.monotonic() + 60
+            while not (found := re.search(r"http://127\.0\.0\.1:\d+", log.read_text(encoding="utf-8"))):
+                assert server.poll() is None, log.read_text(encoding="utf-8")
+                assert time.monotonic() < until, "moto did not start within 60 s"
+                time.sleep(0.1)
+            yield found[0]
+        finally:
+            server.terminate()
 
 
 @pytest.fixture(scope="module")
@@ -398,6 +410,7 @@ def assert_each_role_does_its_own_work_only(moto: str) -> None:
         (producer, "delete_object", {"Key": picture}),
         (producer, "put_object", {"Key": archive, "Body": b"checks"}),
         (producer, "list_objects_v2", {}),
+        (forget, "get_object", {"Key": picture}),
         (flink, "put_object", {"Key": picture, "Body": b"picture"}),
         (flink, "delete_object", {"Key": picture}),
         (flink, "put_object", {"Key": other, "Body": b"job"}),
