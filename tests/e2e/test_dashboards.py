@@ -325,7 +325,7 @@ def test_background_figures_are_those_of_a_recount(filled: Filled) -> None:
     themes = Counter(theme for check in checks for theme in set_of(check, "present_keywords", "theme"))
     assert dict(rows("themes")) == themes != {}
     labels = Counter(name for picture in pictures for name in set_of(picture, "labels", "name"))
-    assert {name: number for name, number, _ in rows("labels")} == labels != {}
+    assert {row[0]: row[1] for row in rows("labels")} == labels != {}
     phrases = Counter(phrase for month in months for phrase in set_of(month, "key_phrases", "value"))
     assert [row[1] for row in rows("key-phrases")] == top(phrases, 15)
 
