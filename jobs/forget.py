@@ -103,7 +103,10 @@ class Report:
         self.notes[sentence] = None
 
     def table(self, title: str, heading: str) -> Table:
-        table = Table("where", heading, "not done, because", title=title)
+        table = Table(title=title)
+        table.add_column("where", no_wrap=True)
+        table.add_column(heading, no_wrap=True, justify="right")
+        table.add_column("not done, because")
         for place, number in self.removed.items():
             table.add_row(place, str(number), self.failed.get(place, ""))
         return table
@@ -170,7 +173,7 @@ class Bucket:
                 if error.response["Error"]["Code"] == "PreconditionFailed":
                     continue  # another run changed it; what that one took out must not come back
                 raise
-            if found.version not in (None, new.get("VersionId")):
+            if found.version not in (None, new.get("VersionId", "null")):
                 self.delete(found)
             return len(lines_out)
         raise OSError(f"{found.key} is changed all the time; run this alone")
@@ -617,7 +620,7 @@ def _folder(archive: str) -> str:
 
 
 def _place(archive: str) -> str:
-    return f"S3: lines of background/…{archive}"
+    return f"S3: archive of {archive}"
 
 
 def _temporary(key: str) -> bool:
