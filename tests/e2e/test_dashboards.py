@@ -31,7 +31,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from kibana import queries
 from kibana.dashboards import Panel, load
 from settings import ROOT, settings
-from stack import elasticsearch, kafka
+from stack import elasticsearch, kafka, moto
 from stack.demo import EVERY_STREAM
 from tests.aws_server import AwsServer
 from tests.e2e.conftest import Document, Pipeline
@@ -101,7 +101,7 @@ def filled(running_stack: None, tmp_path_factory: pytest.TempPathFactory) -> Ite
         edits += ["--limit", "20000", "--late", "0.01", "--malformed", "0.01"]
         people = ["producers.instagram", "--source", "synthetic", "--seed", "7"]
         for command in (["producers.posts", *posts], ["producers.wikimedia", *edits], people):
-            done = run.python(*command)
+            done = run.python(*command, environment=moto.credentials())
             assert done.returncode == 0, done.stderr[-2000:]
         check_people(run, tmp_path_factory.mktemp("ledger") / "enrichment.sqlite")
         for job in ("social_posts", "social_metrics", "wiki_edits", "wiki_intent", "wiki_users", "kept_records"):
