@@ -29,7 +29,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    ProfileNotFound,
+)
 from elastic_transport import TransportError
 from elasticsearch import ApiError, Elasticsearch
 from elasticsearch.helpers import scan
@@ -665,6 +671,8 @@ def _reason(error: Exception) -> str:
         case ClientError():
             code = error.response["Error"]["Code"]
             return f"S3 answered {code} to {error.operation_name} on the bucket {chosen.s3_bucket}"
+        case NoCredentialsError() | PartialCredentialsError() | ProfileNotFound():
+            return f"boto3 finds no credentials for S3 ({type(error).__name__}): set AWS_PROFILE, or take a role"
         case BotoCoreError():
             return f"S3 at {chosen.s3_endpoint or 'AWS'} did not answer ({type(error).__name__})"
         case sqlite3.Error():
@@ -676,7 +684,8 @@ def _reason(error: Exception) -> str:
 STAYS = """\
 What no command can take out, and when it ends:
 - Kafka: earlier records of a person, in these topics and, broken ones, in dead_letters: until their retention.
-- Flink: checkpoints until the next ones replace them; savepoints until you delete them, so delete those you keep.
+- Flink: the job's state, and its checkpoints, hold what came before a tombstone for as long as the retention says, and
+  count it no more. Savepoints hold it until you delete them: delete those you keep.
 - Copies that you made: backups, exports, snapshots, the files of instaloader or of --output, other machines' ledgers.
 - What other people wrote about the person is theirs and stays."""
 
