@@ -11,6 +11,7 @@ that a person is there with what is known. Records without a value are tombstone
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Mapping
 
 from pyflink.table import Table, TableEnvironment
@@ -412,8 +413,12 @@ def main(arguments: list[str] | None = None) -> None:
     t_env = table_environment(JOB, reads=TOPICS, writes=[*written, *archived])
     # Everything that is kept of a person hangs on it, so it ends with what may be kept.
     t_env.get_config().set("table.exec.state.ttl", f"{chosen.background_retention_days} d")
-    declare_functions(t_env, chosen)
-    insert(t_env, outputs(*(t_env.from_path(topic) for topic in TOPICS), toxic_from=chosen.toxic_from))
+    try:
+        declare_functions(t_env, chosen)
+    except ValueError as error:  # a wrong file of config/
+        sys.exit(str(error))
+    basic_info, descriptions, pictures = (t_env.from_path(topic) for topic in TOPICS)
+    insert(t_env, outputs(basic_info, descriptions, pictures, chosen.toxic_from))
 
 
 if __name__ == "__main__":
