@@ -40,7 +40,7 @@ from elastic_transport import TransportError
 from elasticsearch import ApiError, Elasticsearch
 from elasticsearch.helpers import scan
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.errors import KafkaError, KafkaTimeoutError
+from kafka.errors import KafkaError, KafkaTimeoutError, UnknownTopicOrPartitionError
 from rich.console import Console
 from rich.table import Table
 
@@ -319,6 +319,8 @@ def _records(topic: str) -> Iterator[tuple[bytes | None, bytes | None]]:
     )
     try:
         partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
+        if not partitions:
+            raise UnknownTopicOrPartitionError(topic)
         consumer.assign(partitions)
         consumer.seek_to_beginning(*partitions)
         ends = consumer.end_offsets(partitions)
@@ -432,7 +434,7 @@ class Forgetting:
         self._dry_run = dry_run
         self._pictures = Pictures()
         self._at = datetime.now(UTC)
-        self._topic_read = False
+        self._unread = "not yet"
         self._clean: set[Object] = set()
         self._gone: set[str] = set()
 
@@ -445,7 +447,7 @@ class Forgetting:
             self._report.removed[place] = len(self._names) * len(TOPICS)
         with self._report.step(PICTURES):
             read_pictures(self._pictures, self._names, self._bucket.name, console)
-            self._topic_read = True
+        self._unread = self._report.failed.get(PICTURES, "")
 
     def once(self) -> int:
         """Go through all places; how much was found there."""
@@ -512,8 +514,8 @@ class Forgetting:
 
     def _remove_pictures(self) -> None:
         with self._report.step(PICTURES):
-            if not self._topic_read:
-                raise Left(f"whose else they are is told in the topic {TOPICS[2]}, which could not be read")
+            if self._unread:
+                raise Left(f"whose else they are is told in {TOPICS[2]}, which was not read: {self._unread}")
             for fields in self._documents.pictures_of(self._names):
                 self._pictures.add(fields, self._bucket.name)
             own = self._pictures.only_of(self._names)
@@ -663,7 +665,7 @@ def _reason(error: Exception) -> str:
         case Left():
             return f"left: {error}"
         case KafkaError():
-            return f"Kafka at {chosen.kafka_bootstrap_servers} did not answer ({type(error).__name__})"
+            return f"Kafka at {chosen.kafka_bootstrap_servers} did not do it ({type(error).__name__})"
         case ApiError():
             return f"Elasticsearch answered {error.status_code} ({error.error})"
         case TransportError():
@@ -736,6 +738,7 @@ def main(arguments: list[str] | None = None) -> int:
             forget(Forgetting(names, report, bucket, documents, options.dry_run), console, options)
     except KeyboardInterrupt:
         report.failed["the rest"] = "stopped"
+        report.note("It was stopped before its end.")
     finally:
         documents.close()
 
