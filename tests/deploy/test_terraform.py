@@ -229,7 +229,7 @@ def plugin_mirrors() -> list[Path]:
     named = os.environ.get("TF_PLUGIN_MIRROR")
     usual = [*Path("/opt").glob("*"), Path.home() / ".terraform.d/plugins", Path("/usr/local/share/terraform/plugins")]
     folders = [Path(named)] if named else usual
-    return [folder for folder in folders if (folder / "registry.terraform.io/hashicorp/aws").is_dir()]
+    return [folder for folder in folders if any(folder.glob("*/hashicorp/aws"))]
 
 
 def test_the_module_is_valid(terraform: Terraform) -> None:
