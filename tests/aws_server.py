@@ -90,95 +90,19 @@ class AwsError(Exception):
         self.code, self.status = code, status
 
 
-class AwsServer(LocalServer):
-    """The server inside of `with`, at `address`; `script` may be set at any time, `counts` read."""
+class Service:
+    """What is counted, and how requests are answered; `script` may be set at any time, `counts` read."""
 
-    def __init__(self, *script: Json, port: int = 0) -> None:
-        server = self
+    def __init__(self, *script: Json) -> None:
         session = botocore.session.get_session()
         self._models = {name: session.get_service_model(name) for name in set(OPERATIONS.values())}
         self._lock = threading.Lock()
+        self._closing = threading.Event()
         self._requests: Counter[str] = Counter()
         self._received: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._answered: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self.problems: list[str] = []  # answers of ours that the service model does not know
         self.script = list(script)
-
-        class Handler(QuietHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                if self.path == "/counts":
-                    self._answer(200, server.counts)
-                else:
-                    self._answer(404, {"message": "There is GET /counts, PUT /script and POST as AWS has it."})
-
-            def do_PUT(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                try:
-                    server.script = json.loads(body)
-                except (ValueError, TypeError) as error:
-                    self._answer(400, {"message": str(error)})
-                else:
-                    self._answer(200, {"rules": len(server.script)})
-
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                cbor = self.headers.get("smithy-protocol") == "rpc-v2-cbor"
-                name = (
-                    (self.path if cbor else self.headers.get("X-Amz-Target", "")).replace("/", ".").rpartition(".")[2]
-                )
-                try:
-                    if "Authorization" not in self.headers:
-                        raise AwsError("MissingAuthenticationTokenException", "The request is not signed.", 403)
-                    model = server.model(name)
-                    parser = RpcV2CBORParser()
-                    asked = (
-                        parser.parse_data_item(parser.get_peekable_stream_from_bytes(body))
-                        if cbor
-                        else json.loads(body)
-                    )
-                    answer = server.answer(model, asked)
-                except AwsError as error:
-                    if error.code == "drop":
-                        self.close_connection = True
-                        return
-                    self._send(error.status, {"__type": error.code, "message": str(error)}, None, cbor)
-                else:
-                    self._send(200, answer, model, cbor)
-
-            def _send(self, status: int, answer: Json, model: OperationModel | None, cbor: bool) -> None:
-                if not cbor:
-                    self._answer(status, answer, "application/x-amz-json-1.1")
-                    return
-                content = bytearray()
-                if model is None:  # an error: two strings
-                    content += b"\xa2"
-                    for word in (word for pair in answer.items() for word in pair):
-                        text = word.encode()
-                        content += b"\x79" + len(text).to_bytes(2, "big") + text
-                else:
-                    RpcV2CBORSerializer()._serialize_data_item(content, answer, model.output_shape)
-                self._write(status, bytes(content), "application/cbor", {"smithy-protocol": "rpc-v2-cbor"})
-
-            def _answer(self, status: int, answer: Json, kind: str = "application/json") -> None:
-                self._write(status, json.dumps(answer).encode(), kind, {})
-
-            def _write(self, status: int, content: bytes, kind: str, headers: dict[str, str]) -> None:
-                try:
-                    self.send_response(status)
-                    for name, value in (headers | {"Content-Type": kind}).items():
-                        self.send_header(name, value)
-                    self.send_header("Content-Length", str(len(content)))
-                    self.end_headers()
-                    self.wfile.write(content)
-                except OSError:  # who asked has gone
-                    self.close_connection = True
-
-        super().__init__(Handler)
-        if port:
-            self._http.server_close()
-            self._http = ThreadingHTTPServer(("127.0.0.1", port), Handler)
 
     @property
     def script(self) -> list[Json]:
@@ -273,6 +197,87 @@ class AwsServer(LocalServer):
                 if rule["action"] not in ("delay", "items"):
                     break
         return met
+
+
+def handler(service: Service) -> type[QuietHandler]:
+    """What answers HTTP requests for `service`."""
+
+    class Handler(QuietHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            if self.path == "/counts":
+                self._answer(200, service.counts)
+            else:
+                self._answer(404, {"message": "There is GET /counts, PUT /script and POST as AWS has it."})
+
+        def do_PUT(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            try:
+                service.script = json.loads(body)
+            except (ValueError, TypeError) as error:
+                self._answer(400, {"message": str(error)})
+            else:
+                self._answer(200, {"rules": len(service.script)})
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            cbor = self.headers.get("smithy-protocol") == "rpc-v2-cbor"
+            name = (self.path if cbor else self.headers.get("X-Amz-Target", "")).replace("/", ".").rpartition(".")[2]
+            try:
+                if "Authorization" not in self.headers:
+                    raise AwsError("MissingAuthenticationTokenException", "The request is not signed.", 403)
+                model = service.model(name)
+                parser = RpcV2CBORParser()
+                asked = (
+                    parser.parse_data_item(parser.get_peekable_stream_from_bytes(body)) if cbor else json.loads(body)
+                )
+                answer = service.answer(model, asked)
+            except AwsError as error:
+                if error.code == "drop":
+                    self.close_connection = True
+                    return
+                self._send(error.status, {"__type": error.code, "message": str(error)}, None, cbor)
+            else:
+                self._send(200, answer, model, cbor)
+
+        def _send(self, status: int, answer: Json, model: OperationModel | None, cbor: bool) -> None:
+            if not cbor:
+                self._answer(status, answer, "application/x-amz-json-1.1")
+                return
+            content = bytearray()
+            if model is None:  # an error: two strings
+                content += b"\xa2"
+                for word in (word for pair in answer.items() for word in pair):
+                    text = word.encode()
+                    content += b"\x79" + len(text).to_bytes(2, "big") + text
+            else:
+                RpcV2CBORSerializer()._serialize_data_item(content, answer, model.output_shape)
+            self._write(status, bytes(content), "application/cbor", {"smithy-protocol": "rpc-v2-cbor"})
+
+        def _answer(self, status: int, answer: Json, kind: str = "application/json") -> None:
+            self._write(status, json.dumps(answer).encode(), kind, {})
+
+        def _write(self, status: int, content: bytes, kind: str, headers: dict[str, str]) -> None:
+            try:
+                self.send_response(status)
+                for name, value in (headers | {"Content-Type": kind}).items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+            except OSError:  # who asked has gone
+                self.close_connection = True
+
+    return Handler
+
+
+class AwsServer(Service, LocalServer):
+    """The service on a port of this machine, at `address`, inside of `with`."""
+
+    def __init__(self, *script: Json) -> None:
+        Service.__init__(self, *script)
+        LocalServer.__init__(self, handler(self))
 
 
 def _texts(asked: Json) -> list[str]:
@@ -372,12 +377,10 @@ def main() -> None:
     parser.add_argument("--script", type=Path, help="JSON file with the rules; PUT /script changes them")
     arguments = parser.parse_args()
     script = json.loads(arguments.script.read_text(encoding="utf-8")) if arguments.script else []
-    ended = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
-    with AwsServer(*script, port=arguments.port) as server:
-        print(f"Comprehend and Rekognition at {server.address}; GET /counts, PUT /script.", flush=True)
-        ended.wait()
+    with ThreadingHTTPServer(("127.0.0.1", arguments.port), handler(Service(*script))) as server:
+        signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
+        print(f"Comprehend and Rekognition at http://127.0.0.1:{arguments.port}; GET /counts, PUT /script.", flush=True)
+        server.serve_forever(poll_interval=0.2)
 
 
 if __name__ == "__main__":
