@@ -224,29 +224,33 @@ class Bucket:
 class Pictures:
     """Which pictures were told to be whose, in a temporary file: a topic of them need not fit into memory."""
 
-    def __init__(self) -> None:
+    def __init__(self, names: Collection[str]) -> None:
+        self._names = names
+        self.elsewhere: set[str] = set()
         self._told = sqlite3.connect("")
         self._told.execute("CREATE TABLE told (person, hash, key, PRIMARY KEY (person, hash, key)) WITHOUT ROWID")
         self._told.execute("CREATE INDEX hashes ON told (hash)")
 
     def add(self, fields: Fields, bucket: str, whose: str | None = None) -> None:
-        """A picture as a record, document or line tells of it; one elsewhere than under images/ is not ours."""
+        """A picture as a record, document or line tells of it; of `names` those that are not ours are `elsewhere`."""
         found = _PICTURE.fullmatch(str(fields.get("s3_path")))
+        who = str(whose or fields.get("username")).lower().removeprefix("@")
         if found and fields.get("bucket") == bucket and fields.get("content_hash") == found["hash"]:
-            row = (whose or str(fields.get("username")), found["hash"], found[0])
-            self._told.execute("INSERT OR IGNORE INTO told VALUES (?, ?, ?)", row)
+            self._told.execute("INSERT OR IGNORE INTO told VALUES (?, ?, ?)", (who, found["hash"], found[0]))
+        elif fields.get("s3_path") and who in self._names:
+            self.elsewhere.add(f"{fields.get('bucket')}/{fields.get('s3_path')}")
 
     def forget(self, whose: str) -> None:
         self._told.execute("DELETE FROM told WHERE person = ?", (whose,))
 
-    def only_of(self, names: Collection[str]) -> dict[str, set[str]]:
-        """The keys of the pictures, by hash, that were told of these people and of nobody else."""
-        marks = ", ".join("?" * len(names))
+    def only_theirs(self) -> dict[str, set[str]]:
+        """The keys of the pictures, by hash, that were told of `names` and of nobody else."""
+        marks = ", ".join("?" * len(self._names))
         found: dict[str, set[str]] = {}
         for digest, key in self._told.execute(
             f"SELECT hash, key FROM told WHERE person IN ({marks})"
             f" AND hash NOT IN (SELECT hash FROM told WHERE person NOT IN ({marks}))",
-            [*names, *names],
+            [*self._names, *self._names],
         ):
             found.setdefault(digest, set()).add(key)
         return found
@@ -432,7 +436,7 @@ class Forgetting:
         self._bucket = bucket
         self._documents = documents
         self._dry_run = dry_run
-        self._pictures = Pictures()
+        self._pictures = Pictures(names)
         self._at = datetime.now(UTC)
         self._unread = "not yet"
         self._clean: set[Object] = set()
@@ -489,6 +493,12 @@ class Forgetting:
                     f"{under_way} files of the archive are just being written, or were left by a job that was killed;"
                     " nobody can read them yet. Run this once more in two minutes, when the job has written them."
                 )
+        if self._pictures.elsewhere:
+            examples = ", ".join(ascii(place[:120]) for place in sorted(self._pictures.elsewhere)[:3])
+            self._report.note(
+                f"{len(self._pictures.elsewhere)} pictures were told to be elsewhere than under images/ of the bucket"
+                f" {self._bucket.name}, for example {examples}. They were left: look there yourself."
+            )
         self._pictures.close()
 
     def _archived(self) -> dict[str, list[Object]]:
@@ -518,7 +528,7 @@ class Forgetting:
                 raise Left(f"whose else they are is told in {TOPICS[2]}, which was not read: {self._unread}")
             for fields in self._documents.pictures_of(self._names):
                 self._pictures.add(fields, self._bucket.name)
-            own = self._pictures.only_of(self._names)
+            own = self._pictures.only_theirs()
             shared = self._documents.used_by_others(list(own), self._names)
             for key in sorted({key for digest in own.keys() - shared for key in own[digest]} - self._gone):
                 versions = list(self._bucket.objects(key))

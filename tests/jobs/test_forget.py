@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -161,27 +162,28 @@ def test_what_another_run_takes_out_meanwhile_does_not_come_back(s3: Any) -> Non
     assert everything(s3).rstrip() == lines("cleo").rstrip()
 
 
-def test_only_pictures_of_the_person_and_of_nobody_else_are_theirs() -> None:
-    told = Pictures()
-    own, shared, of_a_forgotten = (picture(content) for content in (b"own", b"shared", b"of a forgotten"))
+@pytest.mark.parametrize(("names", "theirs"), [(["anna"], {"own", "gone"}), (["anna", "ben"], {"own", "gone", "both"})])
+def test_only_pictures_of_the_person_and_of_nobody_else_are_theirs(names: list[str], theirs: set[str]) -> None:
+    told = Pictures(names)
+    pictures = {what: picture(what.encode()) for what in ("own", "both", "gone", "other")}
 
-    def tell(name: str, key: str, digest: str, bucket: str = BUCKET) -> None:
-        told.add({"username": name, "bucket": bucket, "s3_path": key, "content_hash": digest}, BUCKET)
+    def tell(name: str, what: str, bucket: str = BUCKET, **other: object) -> None:
+        key, digest = pictures[what]
+        told.add({"username": name, "bucket": bucket, "s3_path": key, "content_hash": digest} | other, BUCKET)
 
-    for told_picture in (own, shared, of_a_forgotten):
-        tell("anna", *told_picture)
-    tell("ben", *shared)
-    tell("cleo", *of_a_forgotten)
+    for name, what in [("anna", "own"), ("@Anna", "both"), ("anna", "gone"), ("ben", "both"), ("cleo", "gone")]:
+        tell(name, what)
     told.forget("cleo")
     # What a record says is not believed: these would delete what is no picture, or another one.
-    tell("anna", "background/own.checks/part-0", own[1])
-    tell("anna", f"images/{own[1][:2]}/../../state", own[1])
-    tell("anna", shared[0], own[1])
-    tell("anna", *picture(b"elsewhere"), bucket="other")
-    told.add({"username": "anna", "bucket": BUCKET, "s3_path": None, "content_hash": 5}, BUCKET)
+    tell("anna", "other", s3_path="background/own.checks/part-0")
+    tell("anna", "other", s3_path="images/../state")
+    tell("anna", "other", s3_path=pictures["both"][0])
+    tell("anna", "other", s3_path=None, content_hash=5)
+    tell("anna", "other", bucket="elsewhere")
+    tell("cleo", "other", bucket="elsewhere")
 
-    assert told.only_of(["anna"]) == {own[1]: {own[0]}, of_a_forgotten[1]: {of_a_forgotten[0]}}
-    assert set(told.only_of(["anna", "ben"])) == {own[1], shared[1], of_a_forgotten[1]}
+    assert told.only_theirs() == {pictures[what][1]: {pictures[what][0]} for what in theirs}
+    assert len(told.elsewhere) == 4
     told.close()
 
 
@@ -260,6 +262,21 @@ def test_without_kafka_and_elasticsearch_the_rest_is_done_and_said(s3: Any, caps
     assert {key, temporary} <= keys(s3)
     with closing(Ledger(settings().enrich_ledger)) as ledger:
         assert ledger.forgotten_at("anna") is not None
+
+
+def test_what_a_job_writes_meanwhile_goes_too(
+    s3: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs.forget, "PASS_SECONDS", 0.2)
+    key = "background/own.checks/date=2026-01-01/part-0"
+    written = threading.Timer(2, put, (s3, key, lines("anna", "ben")))
+    written.start()
+
+    assert main(["anna", "--yes", "--wait", "5"]) == 1
+
+    written.join()
+    assert b"anna" not in everything(s3)
+    assert removed(capsys.readouterr().out)["S3: archive of checks"] == 1
 
 
 def test_what_is_older_than_it_may_be_kept_goes(s3: Any) -> None:
