@@ -447,12 +447,17 @@ def fields(index: str) -> dict[str, str]:
     file = TEMPLATES / f"{index}.json"
     if not file.is_file():
         raise DashboardError(f"There is no index `{index}`: kibana/index_templates has no {file.name}.")
-    found = {}
-    for name, mapping in json.loads(file.read_text(encoding="utf-8"))["template"]["mappings"]["properties"].items():
-        found[name] = mapping.get("type", "object")
+    template = json.loads(file.read_text(encoding="utf-8"))["template"]
+    return dict(_fields(template["mappings"]["properties"]))
+
+
+def _fields(properties: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Those of a mapping; of objects within a document too, whose fields Elasticsearch keeps as lists of values."""
+    for name, mapping in properties.items():
+        yield prefix + name, mapping.get("type", "object")
         for subfield, more in mapping.get("fields", {}).items():
-            found[f"{name}.{subfield}"] = more["type"]
-    return found
+            yield f"{prefix}{name}.{subfield}", more["type"]
+        yield from _fields(mapping.get("properties", {}), f"{prefix}{name}.")
 
 
 @cache

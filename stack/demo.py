@@ -7,6 +7,7 @@ Run again, it starts only what is missing.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from dataclasses import dataclass
@@ -17,10 +18,13 @@ from rich.console import Console
 from rich.table import Table
 
 from settings import settings
-from stack import cluster, flink, jobs, processes, services
+from stack import cluster, flink, jobs, moto, processes, services
 from stack.errors import StackError
 
-JOBS = ("kept_records", "wiki_edits", "wiki_intent", "wiki_users", "wiki_pages", "social_posts", "social_metrics")
+JOBS = (
+    "kept_records", "wiki_edits", "wiki_intent", "wiki_users", "wiki_pages", "social_posts", "social_metrics",
+    "background_check",
+)  # fmt: skip
 WAIT_SECONDS = 300
 
 
@@ -74,6 +78,13 @@ INDICES = (
     Index("social_influencers", "window_start", ("window_start", "window_end", "rank", "username", "engagements")),
     Index("social_agreement", "window_start", ("window_start", "stated_sentiment", "sentiment", "agrees", "posts")),
     Index("social_alerts", "window_start", ("window_start", "dimension", "name", "metric", "value", "lower", "upper")),
+    Index("background_checks", "updated_at", ("username", "status", "score", "posts", "images", "missing", "evidence")),
+    Index(
+        "background_captions",
+        "period_start",
+        ("period_start", "username", "captions", "sentiment_mean", "toxic_share", "bullying_share"),
+    ),
+    Index("background_images", "posted_at", ("posted_at", "username", "post_id", "s3_path", "labels")),
     Index("job_metrics", "sampled_at", ("sampled_at", "job", "records_in", "records_out", "event_time_lag_seconds")),
     Index("index_metrics", "sampled_at", ("sampled_at", "index", "documents", "added", "newest_age_seconds")),
     Index("dead_letters", "rejected_at", ("rejected_at", "topic", "partition", "offset", "reason", "detail")),
@@ -93,6 +104,8 @@ WIKIMEDIA = {
     "live": ["--stream", EVERY_STREAM.replace("revision-score,", "")],  # which Wikimedia has ended
 }  # fmt: skip
 POSTS = ["--seed", "1", "--backfill", "1", "--rate", "30"]
+# Five made up people with the posts of a year, then two new ones a minute.
+INSTAGRAM = ["--backfill-days", "365", "--rate", "2"]
 # The public streams may hold no bots, no late and no malformed events for a while, and their windows last longer than
 # the demo waits; an alert is not for every hour.
 MAYBE_EMPTY = {
@@ -109,14 +122,17 @@ def producers(source: str) -> dict[str, list[str]]:
     return {
         f"wikimedia-{source}": ["producers.wikimedia", *WIKIMEDIA[source]],
         "posts": ["producers.posts", *POSTS],
+        "instagram": ["producers.instagram", *INSTAGRAM],
     }
 
 
 def going_on(command: list[str]) -> list[str]:
     """The command of a producer that has told of the past before: of other things, and from now on.
 
-    What it told again would be late, and documents of edits are written once.
+    What it told again would be late, and documents of edits are written once. A person's posts are not late.
     """
+    if command[0] == "producers.instagram":
+        return command
     past = next((index for index, argument in enumerate(command) if argument.startswith("--backfill")), len(command))
     command = command[:past] + command[past + 2 :]
     if "--seed" in command:
@@ -146,7 +162,8 @@ def start(console: Console, source: str) -> None:
         if processes.pid(name):
             console.print(f"Producer {name} already runs.")
         else:
-            processes.run(name, [sys.executable, "-m", *(going_on(command) if ran_before else command)])
+            again = going_on(command) if ran_before else command
+            processes.run(name, [sys.executable, "-m", *again], moto.credentials() | dict(os.environ))
             console.print(f"Producer {name} runs in the background; `python -m stack logs {name}` shows what it says.")
     services.start_job_metrics()
     for job in JOBS:
@@ -259,6 +276,7 @@ The demo runs, after {time.monotonic() - began:.0f} s; events go on coming.
   Elasticsearch  {settings().elasticsearch_hosts}/wiki_edits/_search?sort=event_time:desc
                  {settings().elasticsearch_hosts}/wiki_intent/_search?q=intent:vandalism
                  {settings().elasticsearch_hosts}/social_posts/_search?sort=posted_at:desc
+                 {settings().elasticsearch_hosts}/background_checks/_search?sort=score:desc
   SQL client     make sql
   what runs      make status
   stop it all    make down""",

@@ -162,7 +162,9 @@ def topics(file: Path = TOPICS_FILE) -> list[Topic]:
     declared = yaml.safe_load(file.read_text())
     try:
         return [
-            Topic(name, int(entry["partitions"]), {key: _value(value) for key, value in entry.get("config", {}).items()})
+            Topic(
+                name, int(entry["partitions"]), {key: _value(value) for key, value in entry.get("config", {}).items()}
+            )
             for name, entry in declared.items()
         ]
     except (AttributeError, KeyError, TypeError, ValueError) as error:

@@ -30,9 +30,11 @@ VENDOR = HERE / "node_modules"
 SEARCH_SECONDS = 20
 MAX_VALUES = 500  # of a filter
 # An index may have nothing new for so long: the longest windows that jobs write are ten minutes apart. Samples come
-# every ten seconds.
+# every ten seconds; people are gathered when somebody wants to know of them, and post when they like.
 MAY_BE_SILENT_SECONDS = 20 * 60
-SILENT_SECONDS = {"job_metrics": 120, "index_metrics": 120}
+SILENT_SECONDS = {"job_metrics": 120, "index_metrics": 120} | dict.fromkeys(
+    ("background_checks", "background_captions", "background_images"), 62 * 86_400
+)
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:;"
     " base-uri 'none'; form-action 'none'; frame-ancestors 'none'",

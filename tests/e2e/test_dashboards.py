@@ -322,8 +322,8 @@ def test_background_figures_are_those_of_a_recount(filled: Filled) -> None:
         (check["username"], sentence) for check in checks for sentence in check["evidence"]
     }
 
-    themes = Counter(theme for check in checks for theme in set_of(check, "present_keywords", "theme"))
-    assert dict(rows("themes")) == themes != {}
+    themes = {(each, check["username"]): 1 for check in checks for each in set_of(check, "present_keywords", "theme")}
+    assert {(theme, who): number for theme, who, number in rows("themes")} == themes != {}
     labels = Counter(name for picture in pictures for name in set_of(picture, "labels", "name"))
     assert {row[0]: row[1] for row in rows("labels")} == labels != {}
     phrases = Counter(phrase for month in months for phrase in set_of(month, "key_phrases", "value"))

@@ -79,7 +79,7 @@ def test_every_address_of_flink_and_kafka_is_local(own_place: Path) -> None:
     )
 
 
-def test_foreign_variables_do_not_lead_to_another_flink(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_foreign_variables_do_not_lead_to_another_flink(own_place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLINK_CONF_DIR", "/elsewhere")
     monkeypatch.setenv("HADOOP_CLASSPATH", "/elsewhere")
     monkeypatch.setenv("CROWDPULSE_PREFIX", "mine.")

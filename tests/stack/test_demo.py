@@ -109,6 +109,8 @@ def test_an_address_that_is_none_is_said(streams_at: pytest.MonkeyPatch) -> None
 
 def test_a_second_demo_tells_of_other_things_and_not_of_the_past_again() -> None:
     commands = demo.producers("synthetic") | demo.producers("live")
+    # A person's posts are none the later, and have the same ids whenever they are told.
+    assert demo.going_on(commands["instagram"]) == commands.pop("instagram")
     for name, command in commands.items():
         again = demo.going_on(command)
 
