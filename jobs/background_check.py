@@ -109,7 +109,7 @@ def captions(descriptions: Table) -> Table:
         SELECT * FROM (
             SELECT *, ROW_NUMBER() OVER (PARTITION BY username, life, post_id ORDER BY read_time DESC) AS newest
             FROM {enriched}
-            WHERE NOT COALESCE(ARRAY_CONTAINS(unscored, 'caption: forgotten'), FALSE)
+            WHERE is_tombstone OR NOT COALESCE(ARRAY_CONTAINS(unscored, 'caption: forgotten'), FALSE)
         )
         WHERE newest = 1
         """,
@@ -233,7 +233,7 @@ def images(pictures: Table) -> Table:
                 *,
                 ROW_NUMBER() OVER (PARTITION BY username, life, post_id, content_hash ORDER BY read_time) AS copy_number
             FROM {labelled}
-            WHERE COALESCE(unscored_reason, '') <> 'forgotten'
+            WHERE is_tombstone OR COALESCE(unscored_reason, '') <> 'forgotten'
         )
         WHERE copy_number = 1
         """,

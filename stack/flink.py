@@ -209,7 +209,8 @@ def stale_jars() -> list[str]:
 
 def environment() -> dict[str, str]:
     """This process's environment without what would lead Flink's scripts to another Flink, and with keys for moto."""
-    foreign = ("FLINK_", "HADOOP_", "HBASE_", "YARN_", "JVM_ARGS", "PYFLINK_", "_FLINK")
+    # The last is what a Flink within this process tells its own workers: others would look for it in vain.
+    foreign = ("FLINK_", "HADOOP_", "HBASE_", "YARN_", "JVM_ARGS", "PYFLINK_", "_FLINK", "PYTHON_LOOPBACK")
     return moto.credentials() | {key: value for key, value in os.environ.items() if not key.startswith(foreign)}
 
 

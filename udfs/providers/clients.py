@@ -1,14 +1,19 @@
-"""Every client of AWS: credentials only by boto3's default chain, timeouts, our name as the user agent."""
+"""Every client of AWS: credentials only by boto3's default chain, timeouts, our name as the user agent.
+
+An S3 on this machine, such as moto of the local stack, needs none: any are good.
+"""
 
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
 
 AGENT = "crowdpulse/0.1"
 CONNECT_SECONDS = 5
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def s3_client(endpoint: str, region: str) -> Any:
@@ -46,4 +51,8 @@ def _client(
         user_agent_extra=AGENT,
     )
     # A session of its own: the default one of boto3 must not be used by several threads at once.
-    return boto3.session.Session().client(service, endpoint_url=endpoint or None, region_name=region, config=config)
+    session = boto3.session.Session()
+    keys = {}
+    if service == "s3" and urlsplit(endpoint).hostname in LOOPBACK and not session.get_credentials():
+        keys = {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
+    return session.client(service, endpoint_url=endpoint or None, region_name=region, config=config, **keys)
