@@ -372,7 +372,8 @@ def test_a_s3_that_takes_no_pictures_is_said_with_exit_code_1(
     where: str, bucket: str, sentence: str, moto_server: str, refusing_server: str, environment: pytest.MonkeyPatch,
     tmp_path: Path, capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    address = {"moto": moto_server, "refusing": refusing_server, "nobody": "http://127.0.0.1:1"}.get(where, moto_server)
+    others = {"refusing": refusing_server, "nobody": "http://127.0.0.1:1", "no credentials": "https://s3.invalid"}
+    address = others.get(where, moto_server)
     environment.setenv("CROWDPULSE_S3_ENDPOINT", address)
     environment.setenv("CROWDPULSE_S3_BUCKET", bucket)
     if where == "no credentials":
