@@ -1,4 +1,5 @@
-"""captions(username, text, told_at) and image_labels(username, bucket, s3_path, content_hash, told_at), a ROW each.
+"""captions(username, text, told_at) and image_labels(username, bucket, s3_path, content_hash, told_at), a ROW each;
+forgotten(username, told_at), a BOOLEAN.
 
 Who judges is chosen for each task by settings: AWS (Comprehend, Rekognition) or our own models; see `udfs.providers`.
 Made in the client, with all that a worker needs to know: `captions(Enrichment.of(settings()))`. From SQL, with the
@@ -77,7 +78,7 @@ Column = Any  # a pandas Series, or one value that all rows have
 
 
 class _Enriching(ScalarFunction):  # type: ignore[misc]
-    """What both functions share: the ledger and who is forgotten."""
+    """What the functions share: the ledger and who is forgotten."""
 
     def __init__(self, enrichment: Enrichment) -> None:
         self._enrichment = enrichment
@@ -201,6 +202,15 @@ class Labels(_Enriching):
         return _frame(rows, IMAGE_COLUMNS)
 
 
+class Forgotten(_Enriching):
+    """The Flink wrapper of forgotten."""
+
+    def eval(self, usernames: Column, told_at: Column) -> pd.Series[bool]:
+        return pd.Series(
+            [self._reason(username, told) == "forgotten" for username, told in _values(usernames, told_at)], dtype=bool
+        )
+
+
 def _image_row(answer: ImageLabels | Unscored) -> Row:
     if isinstance(answer, Unscored):
         return {"unscored_reason": answer.reason}
@@ -231,7 +241,7 @@ def captions(enrichment: Enrichment) -> Callable[..., Expression]:
     sentiment_mean: P(positive) - P(negative), in [-1, 1]. toxicity, bullying: probabilities. toxic_labels: the kinds
     that Comprehend names, none by our model. key_phrases: at most 10, the best first. unscored: null when all is.
     """
-    return _function(Captions(enrichment), CAPTION_COLUMNS)
+    return _function(Captions(enrichment), _row_of(CAPTION_COLUMNS))
 
 
 def image_labels(enrichment: Enrichment) -> Callable[..., Expression]:
@@ -240,18 +250,29 @@ def image_labels(enrichment: Enrichment) -> Callable[..., Expression]:
     names, parents, levels, confidences (percent) are parallel: Rekognition's labels as they came, empty where there is
     nothing to object to.
     """
-    return _function(Labels(enrichment), IMAGE_COLUMNS)
+    return _function(Labels(enrichment), _row_of(IMAGE_COLUMNS))
 
 
-def _function(function: ScalarFunction, columns: dict[str, DataType]) -> Callable[..., Expression]:
-    row = DataTypes.ROW([DataTypes.FIELD(name, kind) for name, kind in columns.items()])
-    made: Callable[..., Expression] = udf(function, result_type=row, func_type="pandas")
+def forgotten(enrichment: Enrichment) -> Callable[..., Expression]:
+    """The function that is true where what was told at told_at (null: nobody knows when) is to be forgotten.
+
+    False for no username, and where the ledger cannot be read: then captions and image_labels say so and judge nothing.
+    """
+    return _function(Forgotten(enrichment), DataTypes.BOOLEAN())
+
+
+def _row_of(columns: dict[str, DataType]) -> DataType:
+    return DataTypes.ROW([DataTypes.FIELD(name, kind) for name, kind in columns.items()])
+
+
+def _function(function: ScalarFunction, result_type: DataType) -> Callable[..., Expression]:
+    made: Callable[..., Expression] = udf(function, result_type=result_type, func_type="pandas")
     return made
 
 
 def __getattr__(name: str) -> Callable[..., Expression]:
-    """`captions_by_settings` and `image_labels_by_settings`, made when they are named: workers have no settings."""
-    factories = {"captions_by_settings": captions, "image_labels_by_settings": image_labels}
+    """`captions_by_settings` and so on, made when they are named: workers have no settings."""
+    factories = {f"{factory.__name__}_by_settings": factory for factory in (captions, image_labels, forgotten)}
     if name not in factories:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from settings import settings

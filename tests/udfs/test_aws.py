@@ -26,7 +26,7 @@ from settings import ROOT, Settings
 from tests.aws_server import AwsServer
 from tests.conftest import Row, at
 from udfs import aws as functions
-from udfs.aws import TASKS, Captions, Labels
+from udfs.aws import TASKS, Captions, Forgotten, Labels
 from udfs.providers import (
     Caption,
     Enrichment,
@@ -356,6 +356,17 @@ def test_rows_of_captions(server: AwsServer, enrichment: Enrichment) -> None:
     assert not hashes("told before", "nobody knows when") & server.counts["received"]["BatchDetectSentiment"].keys()
 
 
+def test_who_is_forgotten(enrichment: Enrichment) -> None:
+    Ledger(enrichment.ledger).forget("gone", TOLD.to_pydatetime())
+    function = Forgotten(enrichment)
+    function.open(None)
+    names = ["ann", "gone", "Gone", "gone", "gone", None]
+    told = [TOLD, TOLD, TOLD.tz_localize(None), None, TOLD + pd.Timedelta("1ms"), TOLD]
+    found = function.eval(pd.Series(names, dtype=object), pd.Series(told, dtype=object))
+    function.close()
+    assert (found.dtype, found.to_list()) == (bool, [False, True, True, True, False, False])
+
+
 def test_one_task_that_fails_leaves_the_others(server: AwsServer, enrichment: Enrichment) -> None:
     server.script = [
         {"action": "throttle", "operation": "DetectToxicContent"},
@@ -493,6 +504,11 @@ def test_a_ledger_that_cannot_be_read_stops_nothing(enrichment: Enrichment) -> N
     function._ledger._db.execute("DROP TABLE forgotten")
     (row,) = function.eval(*[pd.Series([value], dtype=object) for value in ("ann", "text", TOLD)]).to_dict("records")
     assert row["unscored"] == ["caption: ledger unavailable"]
+    unknown = Forgotten(enrichment)
+    unknown.open(None)
+    unknown._ledger._db.execute("DROP TABLE forgotten")
+    assert unknown.eval("ann", pd.Series([TOLD])).to_list() == [False]
+    unknown.close()
     function.close()
     with pytest.raises(RuntimeError, match="CROWDPULSE_ENRICH_LEDGER"):
         Captions(replace(enrichment, ledger="/dev/null/ledger.sqlite")).open(None)
@@ -568,7 +584,7 @@ def test_what_is_pickled_holds_settings_and_no_secret(tmp_path: Path) -> None:
     settings = Settings(_env_file=None, enrich_ledger=tmp_path / "l", enrich_sentiment="aws", enrich_max_units=7)
     made = Enrichment.of(settings)
     assert (made.sentiment, made.max_units, made.s3_endpoint) == ("aws", 7, settings.s3_endpoint)
-    for factory in (functions.captions, functions.image_labels):
+    for factory in (functions.captions, functions.image_labels, functions.forgotten):
         pickled = pickle.dumps(factory(made)._func)  # type: ignore[attr-defined]
         assert SECRET.encode() not in pickled
         assert KEY.encode() not in pickled
@@ -620,7 +636,7 @@ def test_in_flink(
         + [("gone", "I love Oslo", path, content_hash, at(seconds)) for seconds in (5, 5.001)],
         DataTypes.ROW([DataTypes.FIELD(name, kind) for name, kind in zip(names, kinds, strict=True)]),
     )
-    for name in ("captions", "image_labels"):
+    for name in ("captions", "image_labels", "forgotten"):
         t_env.execute_sql(f"CREATE TEMPORARY FUNCTION {name} AS 'udfs.aws.{name}_by_settings' LANGUAGE PYTHON")
     selected = ", ".join(
         [f"c.`{name}` AS `{name}`" for name in functions.CAPTION_COLUMNS]
@@ -628,10 +644,10 @@ def test_in_flink(
     )
     found = t_env.sql_query(
         f"""
-        SELECT username, {selected}
+        SELECT username, {selected}, forgotten
         FROM (
             SELECT
-                username, captions(username, text, told_at) AS c,
+                username, captions(username, text, told_at) AS c, forgotten(username, told_at) AS forgotten,
                 image_labels(username, '{bucket}', s3_path, content_hash, told_at) AS i
             FROM {told}
         )
@@ -641,17 +657,17 @@ def test_in_flink(
 
     ann, ben, *gone = sorted(rows(found), key=lambda row: row["username"])
 
-    for name in ("captions", "image_labels"):
+    for name in ("captions", "image_labels", "forgotten"):
         t_env.execute_sql(f"DROP TEMPORARY FUNCTION {name}")
     assert (plan.count("captions("), plan.count("image_labels(")) == (1, 1)
     assert (ann["sentiment"], ann["toxicity"], ann["toxic_labels"], ann["unscored"]) == ("positive", 0.03, [], None)
     assert ann["key_phrases"] == ["love", "oslo"]
     assert (ann["names"][0], ann["levels"], ann["unscored_reason"]) == ("Smoking", [3, 2, 1], None)
-    assert [(row["sentiment"], row["unscored"], row["unscored_reason"]) for row in gone] == [
-        (None, ["caption: forgotten"], "forgotten"),
-        ("positive", None, None),
+    assert [(row["sentiment"], row["unscored"], row["unscored_reason"], row["forgotten"]) for row in gone] == [
+        (None, ["caption: forgotten"], "forgotten", True),
+        ("positive", None, None, False),
     ]
-    assert ben.pop("username") == "ben"
+    assert (ben.pop("username"), ben.pop("forgotten")) == ("ben", False)
     assert {name: value for name, value in ben.items() if value is not None} == {
         "unscored": ["caption: empty"],
         "unscored_reason": "no image",
