@@ -101,7 +101,7 @@ def test_the_views_run_with_the_functions_of_sql(t_env: TableEnvironment, source
     people = latest(t_env.from_path("checks"), KEYS["background_checks"])
 
     assert {name: person["missing"] for name, person in people.items()} == {
-        "ann": ["images: none was scored"],
+        "ann": ["images: 1 of 1 not scored"],
         "bob": ["posts: the profile is private"],
         "cem": ["captions: none", "images: none"],
     }
