@@ -6,6 +6,7 @@ CREATE TABLE background_captions (
     posts BIGINT,
     captions BIGINT,
     unscored_captions BIGINT,
+    unscored_reasons ARRAY<ROW<`value` STRING, `count` BIGINT>>,
     first_posted_at TIMESTAMP_LTZ(3),
     last_posted_at TIMESTAMP_LTZ(3),
     sentiment_mean DOUBLE,

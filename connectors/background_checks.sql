@@ -2,7 +2,7 @@
 -- jobs/background_check.py.
 -- What the fields mean: docs/background_check.md. `score`: 0 to 100, config/background_score.yaml; `…_points`: what each
 -- part would give by itself, null where nothing is known of it; `missing`: what is not known. `version`
--- grows with each record of this person that goes into it.
+-- grows with each record of this person that goes into it. `unscored_reasons`: why captions have not all of their scores.
 CREATE TABLE background_checks (
     username STRING,
     status STRING,
@@ -26,6 +26,7 @@ CREATE TABLE background_checks (
     posts BIGINT,
     captions BIGINT,
     unscored_captions BIGINT,
+    unscored_reasons ARRAY<ROW<`value` STRING, `count` BIGINT>>,
     first_posted_at TIMESTAMP_LTZ(3),
     last_posted_at TIMESTAMP_LTZ(3),
     sentiment_mean DOUBLE,

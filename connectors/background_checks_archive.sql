@@ -1,7 +1,7 @@
 -- One line per state that a document of background_checks had, in S3 as JSON lines, in folders by `date`, the day of
--- `updated_at` (UTC). The state with the largest `version` of a person is the newest. Written by
--- jobs/background_check.py, exactly once: files appear with checkpoints. python -m jobs.forget takes a person's lines
--- out.
+-- `updated_at` (UTC). The newest state of a person is that of the last `updated_at`, and of those of the largest
+-- `version`. Written by jobs/background_check.py, exactly once: files appear with checkpoints. python -m jobs.forget
+-- takes a person's lines out.
 CREATE TABLE background_checks_archive (
     username STRING,
     status STRING,
@@ -25,6 +25,7 @@ CREATE TABLE background_checks_archive (
     posts BIGINT,
     captions BIGINT,
     unscored_captions BIGINT,
+    unscored_reasons ARRAY<ROW<`value` STRING, `count` BIGINT>>,
     first_posted_at TIMESTAMP_LTZ(3),
     last_posted_at TIMESTAMP_LTZ(3),
     sentiment_mean DOUBLE,

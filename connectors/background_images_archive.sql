@@ -1,6 +1,6 @@
--- One line per document of background_images, in S3 as JSON lines, in folders by `date`, the day of `taken_at` (UTC).
--- Written by jobs/background_check.py, exactly once: files appear with checkpoints. python -m jobs.forget takes a
--- person's lines out.
+-- One line per picture and outcome of labelling it (a failure may be followed by another try), in S3 as JSON lines, in
+-- folders by `date`, the day of `taken_at` (UTC). Written by jobs/background_check.py, exactly once: files appear with
+-- checkpoints. python -m jobs.forget takes a person's lines out.
 CREATE TABLE background_images_archive (
     username STRING,
     post_id STRING,

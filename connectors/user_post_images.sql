@@ -2,7 +2,7 @@
 -- producers/instagram.py. The picture itself is in S3.
 -- A record without a value is a tombstone: the person of its key is to be forgotten (python -m jobs.forget).
 -- Required, else the record has its reason in `problem`: username, post_id, bucket, s3_path (the key in the bucket),
--- content_hash (SHA-256 of the bytes, in hexadecimal), media_type (image, video), `timestamp` (when it was posted), taken_at.
+-- content_hash (SHA-256 of the bytes, in hexadecimal, of which s3_path is made), media_type (image, video), `timestamp` (when it was posted), taken_at.
 CREATE TABLE user_post_images (
     record_key BYTES,
     username STRING,
@@ -24,18 +24,20 @@ CREATE TABLE user_post_images (
     problem AS CASE
         WHEN record_value IS NULL AND record_key IS NOT NULL THEN NULL
         WHEN error IS NOT NULL THEN error
-        WHEN NOT REGEXP(username, '^[a-z0-9_.]{1,30}$') THEN 'out_of_range'
+        WHEN NOT REGEXP(username, '^(?![.])(?!.*[.][.])[a-z0-9_.]{1,30}(?<![.])$') THEN 'out_of_range'
         WHEN CHAR_LENGTH(post_id) NOT BETWEEN 1 AND 64 THEN 'out_of_range'
         WHEN NOT REGEXP(content_hash, '^[0-9a-f]{64}$') THEN 'out_of_range'
+        WHEN bucket <> '${S3_BUCKET}' OR s3_path NOT LIKE CONCAT('images/', SUBSTRING(content_hash, 1, 2), '/', content_hash, '.%') THEN 'unknown_picture'
         WHEN media_type NOT IN ('image', 'video') THEN 'unknown_media_type'
         WHEN `timestamp` > record_time + INTERVAL '5' MINUTE THEN 'future_event_time'
     END,
     problem_detail AS CASE
         WHEN record_value IS NULL AND record_key IS NOT NULL THEN NULL
         WHEN error IS NOT NULL THEN error_detail
-        WHEN NOT REGEXP(username, '^[a-z0-9_.]{1,30}$') THEN 'The username has not 1 to 30 of a to z, 0 to 9, _ and . in it.'
+        WHEN NOT REGEXP(username, '^(?![.])(?!.*[.][.])[a-z0-9_.]{1,30}(?<![.])$') THEN 'The username is none of Instagram.'
         WHEN CHAR_LENGTH(post_id) NOT BETWEEN 1 AND 64 THEN 'post_id has not 1 to 64 characters.'
         WHEN NOT REGEXP(content_hash, '^[0-9a-f]{64}$') THEN 'content_hash is no SHA-256 in hexadecimal.'
+        WHEN bucket <> '${S3_BUCKET}' OR s3_path NOT LIKE CONCAT('images/', SUBSTRING(content_hash, 1, 2), '/', content_hash, '.%') THEN 'The picture is not where producers/instagram.py puts it: CROWDPULSE_S3_BUCKET, images/ and its hash.'
         WHEN media_type NOT IN ('image', 'video') THEN 'The media_type is none of image, video.'
         WHEN `timestamp` > record_time + INTERVAL '5' MINUTE THEN 'timestamp is more than 5 minutes after the record arrived.'
     END

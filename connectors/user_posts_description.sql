@@ -24,14 +24,14 @@ CREATE TABLE user_posts_description (
     problem AS CASE
         WHEN record_value IS NULL AND record_key IS NOT NULL THEN NULL
         WHEN error IS NOT NULL THEN error
-        WHEN NOT REGEXP(username, '^[a-z0-9_.]{1,30}$') THEN 'out_of_range'
+        WHEN NOT REGEXP(username, '^(?![.])(?!.*[.][.])[a-z0-9_.]{1,30}(?<![.])$') THEN 'out_of_range'
         WHEN CHAR_LENGTH(post_id) NOT BETWEEN 1 AND 64 THEN 'out_of_range'
         WHEN `timestamp` > record_time + INTERVAL '5' MINUTE THEN 'future_event_time'
     END,
     problem_detail AS CASE
         WHEN record_value IS NULL AND record_key IS NOT NULL THEN NULL
         WHEN error IS NOT NULL THEN error_detail
-        WHEN NOT REGEXP(username, '^[a-z0-9_.]{1,30}$') THEN 'The username has not 1 to 30 of a to z, 0 to 9, _ and . in it.'
+        WHEN NOT REGEXP(username, '^(?![.])(?!.*[.][.])[a-z0-9_.]{1,30}(?<![.])$') THEN 'The username is none of Instagram.'
         WHEN CHAR_LENGTH(post_id) NOT BETWEEN 1 AND 64 THEN 'post_id has not 1 to 64 characters.'
         WHEN `timestamp` > record_time + INTERVAL '5' MINUTE THEN 'timestamp is more than 5 minutes after the record arrived.'
     END

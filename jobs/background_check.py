@@ -23,9 +23,10 @@ from udfs.background_functions import functions
 
 JOB = "background_check"
 TOPICS = ("user_basic_info", "user_posts_description", "user_post_images")
-# Not `life DESC`: a count never falls, from which Flink 2.3 concludes that of rows of one life the first is as good as
-# any later one (UpdateFastStrategy), and updates are lost.
-LAST_LIFE_FIRST = "ORDER BY -life"
+IMAGE_COLUMNS = (
+    "username, post_id, content_hash, bucket, s3_path, media_type, posted_at, taken_at, labels, content_types,"
+    " moderation_model_version, unscored_reason"
+)
 NOTICE = "An aid to a person who reads on, not a verdict: models err, and keywords have many meanings."
 
 
@@ -72,12 +73,17 @@ def profiles(basic_info: Table) -> Table:
         FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY person ORDER BY read_time DESC) AS newest FROM {told})
         WHERE newest = 1 AND NOT is_tombstone
         """,
-        told=told(basic_info),
+        told=told(sql("SELECT * FROM {records} WHERE NOT forgotten(username, record_time)", records=basic_info)),
     )
 
 
+def last_lives(records: Table) -> Table:
+    """One row per person: the number of the last life."""
+    return sql("SELECT person, MAX(life) AS last_life FROM {told} GROUP BY person", told=told(records))
+
+
 def captions(descriptions: Table) -> Table:
-    """One row per post of a life: its caption as it was told last, enriched; and a row per life for its tombstone."""
+    """One row per post: its caption as it was told last, enriched; and a row per person for the tombstone before."""
     enriched = sql(
         """
         SELECT
@@ -106,23 +112,26 @@ def captions(descriptions: Table) -> Table:
     )
     return sql(
         """
-        SELECT * FROM (
+        SELECT *
+        FROM (
             SELECT *, ROW_NUMBER() OVER (PARTITION BY username, life, post_id ORDER BY read_time DESC) AS newest
             FROM {enriched}
             WHERE is_tombstone OR NOT COALESCE(ARRAY_CONTAINS(unscored, 'caption: forgotten'), FALSE)
         )
+        JOIN {lives} ON username = person AND life = last_life
         WHERE newest = 1
         """,
         enriched=enriched,
+        lives=last_lives(descriptions),
     )
 
 
 def periods(posts: Table, toxic_from: float) -> Table:
-    """One row per person, life and calendar month of `captions`; a life's tombstone has the month null."""
+    """One row per person and calendar month (UTC) of `captions`; a tombstone has the month null."""
     return sql(
         f"""
         SELECT
-            username, life, period_start,
+            username, period_start,
             COUNT(post_id) AS posts,
             COUNT(CASE WHEN has_caption THEN 1 END) AS captions,
             COUNT(CASE WHEN has_caption AND unscored IS NOT NULL THEN 1 END) AS unscored_captions,
@@ -139,76 +148,74 @@ def periods(posts: Table, toxic_from: float) -> Table:
             count_keywords(
                 ARRAY_AGG(ROW(post_id, themes, words, negated)) FILTER (WHERE CARDINALITY(words) > 0)
             ) AS present_keywords,
+            list_counts(
+                ARRAY_AGG(unscored) FILTER (WHERE has_caption AND CARDINALITY(unscored) > 0)
+            ) AS unscored_reasons,
             MAX(model_version) AS model_version,
             MAX(record_time) AS updated_at,
             SUM(weight) AS weight
         FROM (SELECT *, CAST(FLOOR(posted_at TO MONTH) AS TIMESTAMP_LTZ(3)) AS period_start FROM {{posts}})
-        GROUP BY username, life, period_start
+        GROUP BY username, period_start
         """,
         posts=posts,
     )
 
 
 def background_captions(months: Table) -> Table:
-    """One row per person and month, of the person's last life with posts in it."""
+    """One row per person and month with posts."""
     return sql(
-        f"""
+        """
         SELECT
-            username, period_start, posts, captions, unscored_captions, first_posted_at, last_posted_at,
+            username, period_start, posts, captions, unscored_captions, unscored_reasons, first_posted_at,
+            last_posted_at,
             sentiment_sum / NULLIF(sentiment_captions, 0) AS sentiment_mean,
             toxic_captions,
             CAST(toxic_captions AS DOUBLE) / NULLIF(toxicity_captions, 0) AS toxic_share,
             bullying_captions,
             CAST(bullying_captions AS DOUBLE) / NULLIF(judged_captions, 0) AS bullying_share,
             cyberbullying, key_phrases, present_keywords, model_version, updated_at
-        FROM (
-            SELECT *, ROW_NUMBER() OVER (PARTITION BY username, period_start {LAST_LIFE_FIRST}) AS newest
-            FROM {{months}}
-            WHERE period_start IS NOT NULL
-        )
-        WHERE newest = 1
+        FROM {months}
+        WHERE period_start IS NOT NULL
         """,
         months=months,
     )
 
 
 def captions_of_person(months: Table) -> Table:
-    """One row per person: all captions of the last life."""
+    """One row per person: all captions."""
     return sql(
-        f"""
-        SELECT * FROM (
-            SELECT *, ROW_NUMBER() OVER (PARTITION BY username {LAST_LIFE_FIRST}) AS newest
-            FROM (
-                SELECT
-                    username, life,
-                    SUM(posts) AS posts,
-                    SUM(captions) AS captions,
-                    SUM(unscored_captions) AS unscored_captions,
-                    MIN(first_posted_at) AS first_posted_at,
-                    MAX(last_posted_at) AS last_posted_at,
-                    SUM(sentiment_sum) / NULLIF(SUM(sentiment_captions), 0) AS sentiment_mean,
-                    SUM(toxic_captions) AS toxic_captions,
-                    CAST(SUM(toxic_captions) AS DOUBLE) / NULLIF(SUM(toxicity_captions), 0) AS toxic_share,
-                    SUM(bullying_captions) AS bullying_captions,
-                    CAST(SUM(bullying_captions) AS DOUBLE) / NULLIF(SUM(judged_captions), 0) AS bullying_share,
-                    add_counts(ARRAY_AGG(cyberbullying)) AS cyberbullying,
-                    add_counts(ARRAY_AGG(key_phrases)) AS key_phrases,
-                    add_keywords(ARRAY_AGG(present_keywords)) AS present_keywords,
-                    MAX(model_version) AS model_version,
-                    MAX(updated_at) AS updated_at,
-                    SUM(weight) AS weight
-                FROM {{months}}
-                GROUP BY username, life
-            )
-        )
-        WHERE newest = 1
+        """
+        SELECT
+            username,
+            SUM(posts) AS posts,
+            SUM(captions) AS captions,
+            SUM(unscored_captions) AS unscored_captions,
+            add_counts(ARRAY_AGG(unscored_reasons)) AS unscored_reasons,
+            MIN(first_posted_at) AS first_posted_at,
+            MAX(last_posted_at) AS last_posted_at,
+            SUM(sentiment_sum) / NULLIF(SUM(sentiment_captions), 0) AS sentiment_mean,
+            SUM(toxic_captions) AS toxic_captions,
+            CAST(SUM(toxic_captions) AS DOUBLE) / NULLIF(SUM(toxicity_captions), 0) AS toxic_share,
+            SUM(bullying_captions) AS bullying_captions,
+            CAST(SUM(bullying_captions) AS DOUBLE) / NULLIF(SUM(judged_captions), 0) AS bullying_share,
+            add_counts(ARRAY_AGG(cyberbullying)) AS cyberbullying,
+            add_counts(ARRAY_AGG(key_phrases)) AS key_phrases,
+            add_keywords(ARRAY_AGG(present_keywords)) AS present_keywords,
+            MAX(model_version) AS model_version,
+            MAX(updated_at) AS updated_at,
+            SUM(weight) AS weight
+        FROM {months}
+        GROUP BY username
         """,
         months=months,
     )
 
 
-def images(pictures: Table) -> Table:
-    """One row per picture of a post and life, labelled when it was told first; and a row per life for its tombstone."""
+def judged_images(pictures: Table) -> Table:
+    """One row per picture of a post and life for each outcome of labelling it; and a row per life for its tombstone.
+
+    A picture that could not be labelled may be told, and tried, again; one that was labelled stays so.
+    """
     labelled = sql(
         """
         SELECT
@@ -231,7 +238,9 @@ def images(pictures: Table) -> Table:
         SELECT * FROM (
             SELECT
                 *,
-                ROW_NUMBER() OVER (PARTITION BY username, life, post_id, content_hash ORDER BY read_time) AS copy_number
+                ROW_NUMBER() OVER (
+                    PARTITION BY username, life, post_id, content_hash, unscored_reason ORDER BY read_time
+                ) AS copy_number
             FROM {labelled}
             WHERE is_tombstone OR COALESCE(unscored_reason, '') <> 'forgotten'
         )
@@ -241,40 +250,54 @@ def images(pictures: Table) -> Table:
     )
 
 
+def images(judged: Table, lives: Table) -> Table:
+    """One row per picture of a post: its last outcome; and a row per person for the tombstone before."""
+    return sql(
+        f"""
+        SELECT {IMAGE_COLUMNS}, life, weight, is_tombstone, record_time
+        FROM (
+            SELECT
+                *,
+                ROW_NUMBER() OVER (PARTITION BY username, life, post_id, content_hash ORDER BY seen DESC) AS newest
+            FROM (SELECT *, PROCTIME() AS seen FROM {{judged}})
+        )
+        JOIN {{lives}} ON username = person AND life = last_life
+        WHERE newest = 1
+        """,
+        judged=judged,
+        lives=lives,
+    )
+
+
 def background_images(pictures: Table) -> Table:
     """One row per picture of `images`."""
     return sql(
-        """
-        SELECT
-            username, post_id, content_hash, bucket, s3_path, media_type, posted_at, taken_at, labels, content_types,
-            moderation_model_version, unscored_reason
-        FROM {pictures}
-        WHERE NOT is_tombstone
+        f"""
+        SELECT {IMAGE_COLUMNS}
+        FROM (
+            SELECT *, ROW_NUMBER() OVER (PARTITION BY username, post_id, content_hash ORDER BY -life) AS last_life_first
+            FROM {{pictures}}
+            WHERE NOT is_tombstone
+        )
+        WHERE last_life_first = 1
         """,
         pictures=pictures,
     )
 
 
 def images_of_person(pictures: Table) -> Table:
-    """One row per person: all pictures of the last life."""
+    """One row per person: all pictures."""
     return sql(
-        f"""
-        SELECT * FROM (
-            SELECT *, ROW_NUMBER() OVER (PARTITION BY username {LAST_LIFE_FIRST}) AS newest
-            FROM (
-                SELECT
-                    username, life,
-                    COUNT(content_hash) AS images,
-                    COUNT(CASE WHEN content_hash IS NOT NULL AND unscored_reason IS NOT NULL THEN 1 END)
-                        AS unscored_images,
-                    count_labels(ARRAY_AGG(labels) FILTER (WHERE CARDINALITY(labels) > 0)) AS image_labels,
-                    MAX(record_time) AS updated_at,
-                    SUM(weight) AS weight
-                FROM {{pictures}}
-                GROUP BY username, life
-            )
-        )
-        WHERE newest = 1
+        """
+        SELECT
+            username,
+            COUNT(content_hash) AS images,
+            COUNT(CASE WHEN content_hash IS NOT NULL AND unscored_reason IS NOT NULL THEN 1 END) AS unscored_images,
+            count_labels(ARRAY_AGG(labels) FILTER (WHERE CARDINALITY(labels) > 0)) AS image_labels,
+            MAX(record_time) AS updated_at,
+            SUM(weight) AS weight
+        FROM {pictures}
+        GROUP BY username
         """,
         pictures=pictures,
     )
@@ -291,15 +314,15 @@ def background_checks(people: Table, captioned: Table, pictured: Table) -> Table
             summary.bullying_points AS bullying_points, summary.sentiment_points AS sentiment_points,
             summary.keywords_points AS keywords_points, summary.images_points AS images_points,
             summary.missing AS missing, summary.evidence AS evidence, '{NOTICE}' AS notice,
-            posts, captions, unscored_captions, first_posted_at, last_posted_at, sentiment_mean, toxic_captions,
-            toxic_share, bullying_captions, bullying_share, cyberbullying, key_phrases, present_keywords, images,
-            unscored_images, image_labels, model_version, updated_at, version
+            posts, captions, unscored_captions, unscored_reasons, first_posted_at, last_posted_at, sentiment_mean,
+            toxic_captions, toxic_share, bullying_captions, bullying_share, cyberbullying, key_phrases,
+            present_keywords, images, unscored_images, image_labels, model_version, updated_at, version
         FROM (
             SELECT
                 *,
                 summary_score(
-                    status, captions, toxic_share, bullying_share, sentiment_mean, present_keywords, images,
-                    unscored_images, image_labels
+                    status, captions, unscored_captions, toxic_share, bullying_share, sentiment_mean, present_keywords,
+                    images, unscored_images, image_labels
                 ) AS summary
             FROM (
                 SELECT
@@ -308,7 +331,7 @@ def background_checks(people: Table, captioned: Table, pictured: Table) -> Table
                     COALESCE(c.posts, 0) AS posts,
                     COALESCE(c.captions, 0) AS captions,
                     COALESCE(c.unscored_captions, 0) AS unscored_captions,
-                    c.first_posted_at, c.last_posted_at, c.sentiment_mean,
+                    c.unscored_reasons, c.first_posted_at, c.last_posted_at, c.sentiment_mean,
                     COALESCE(c.toxic_captions, 0) AS toxic_captions,
                     c.toxic_share,
                     COALESCE(c.bullying_captions, 0) AS bullying_captions,
@@ -336,13 +359,18 @@ def background_checks(people: Table, captioned: Table, pictured: Table) -> Table
 def archived_checks(checks: Table) -> Table:
     """Each state of a person as a row that stays, by the date of `updated_at`.
 
-    Between two states a join tells of some that never were (a person without captions, since theirs are being
-    replaced). Their `version` is no higher than what was before, and they are left out. What is deleted adds no row.
+    The newer of two is that of the later `updated_at`, and of the higher `version` where these are the same.
+    Between two states joins and aggregates tell of some that never were (a person without captions, since theirs are
+    being replaced). Nearly all of them are no newer by this than what was before, and left out. What is deleted adds
+    no row.
     """
     columns = ", ".join(checks.get_schema().get_field_names())
     states = sql(
         f"""
-        SELECT {columns}, PROCTIME() AS read_time
+        SELECT
+            {columns},
+            DATE_FORMAT(updated_at, 'yyyy-MM-dd HH:mm:ss.SSS') || LPAD(CAST(version AS STRING), 19, '0') AS place,
+            PROCTIME() AS read_time
         FROM TO_CHANGELOG(input => TABLE {{checks}})
         WHERE op IN ('INSERT', 'UPDATE_AFTER')
         """,
@@ -354,24 +382,31 @@ def archived_checks(checks: Table) -> Table:
         FROM (
             SELECT
                 *,
-                MAX(version) OVER (
+                MAX(place) OVER (
                     PARTITION BY username ORDER BY read_time ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-                ) AS newest_version
+                ) AS newest_place
             FROM (
-                SELECT *, ROW_NUMBER() OVER (PARTITION BY username, version ORDER BY read_time) AS same_version
+                SELECT *, ROW_NUMBER() OVER (PARTITION BY username, place ORDER BY read_time) AS same_place
                 FROM {{states}}
             )
-            WHERE same_version = 1
+            WHERE same_place = 1
         )
-        WHERE version = newest_version
+        WHERE place = newest_place
         """,
         states=states,
     )
 
 
-def archived_images(pictures: Table) -> Table:
-    """Rows of `background_images`, by the date of `taken_at`."""
-    return sql("SELECT *, DATE_FORMAT(taken_at, 'yyyy-MM-dd') AS `date` FROM {pictures}", pictures=pictures)
+def archived_images(judged: Table) -> Table:
+    """Each outcome of labelling a picture as a row that stays, by the date of `taken_at`."""
+    return sql(
+        f"""
+        SELECT {IMAGE_COLUMNS}, DATE_FORMAT(taken_at, 'yyyy-MM-dd') AS `date`
+        FROM {{judged}}
+        WHERE NOT is_tombstone
+        """,
+        judged=judged,
+    )
 
 
 def declare_functions(t_env: TableEnvironment, chosen: Settings) -> None:
@@ -383,18 +418,18 @@ def declare_functions(t_env: TableEnvironment, chosen: Settings) -> None:
 def outputs(basic_info: Table, descriptions: Table, pictures: Table, toxic_from: float) -> Mapping[str, Table]:
     """What the job writes: for each sink its rows."""
     months = periods(captions(descriptions), toxic_from)
-    labelled = images(pictures)
+    judged = judged_images(pictures)
+    labelled = images(judged, last_lives(pictures))
     checks = background_checks(profiles(basic_info), captions_of_person(months), images_of_person(labelled))
-    pictures_told = background_images(labelled)
     unusable_records = unusable(basic_info, JOB)
     for records in (descriptions, pictures):
         unusable_records = unusable_records.union_all(unusable(records, JOB))
     return {
         "background_checks": checks,
         "background_captions": background_captions(months),
-        "background_images": pictures_told,
+        "background_images": background_images(labelled),
         "background_checks_archive": archived_checks(checks),
-        "background_images_archive": archived_images(pictures_told),
+        "background_images_archive": archived_images(judged),
         "dead_letters": unusable_records,
     }
 
@@ -411,7 +446,7 @@ def main(arguments: list[str] | None = None) -> None:
     written = ["background_checks", "background_captions", "background_images", "dead_letters"]
     archived = ["background_checks_archive", "background_images_archive"]
     t_env = table_environment(JOB, reads=TOPICS, writes=[*written, *archived])
-    # Everything that is kept of a person hangs on it, so it ends with what may be kept.
+    # All state is of people: what was told longer ago than may be kept counts no more.
     t_env.get_config().set("table.exec.state.ttl", f"{chosen.background_retention_days} d")
     try:
         declare_functions(t_env, chosen)

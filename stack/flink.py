@@ -59,6 +59,9 @@ logger.kafka.name = org.apache.kafka
 logger.kafka.level = WARN
 logger.hadoop.name = org.apache.hadoop
 logger.hadoop.level = WARN
+# It tells of the environments of Python workers, with all variables that they have: keys and passwords too.
+logger.environments.name = org.apache.beam.runners.fnexecution.control.DefaultJobBundleFactory
+logger.environments.level = OFF
 """
 
 # One file a process, named by the system property of config.yaml: 3 x 50 MB at most.

@@ -93,12 +93,13 @@ class Found:
 
     status: str
     captions: int
+    unscored_captions: int
     toxic_share: float | None
     bullying_share: float | None
     sentiment_mean: float | None
     present_keywords: Sequence[Keyword]
     images: int
-    labelled_images: int
+    unscored_images: int
     image_labels: Sequence[LabelCount]
 
 
@@ -214,7 +215,7 @@ def score(found: Found, weights: Weights) -> Score:
         ),
         "images": _weighted(
             [(weights.categories.get(one.name, 0.0), one.images) for one in found.image_labels if one.level == 1],
-            found.labelled_images,
+            found.images - found.unscored_images,
         ),
     }
     points: dict[Part, float | None] = {}
@@ -241,12 +242,12 @@ def _missing(found: Found) -> list[str]:
         said.append("posts: the profile is private")
     elif not found.captions:
         said.append("captions: none")
-    judged = (("toxicity", found.toxic_share), ("bullying", found.bullying_share), ("sentiment", found.sentiment_mean))
-    said += [f"{part}: no caption was scored" for part, value in judged if found.captions and value is None]
+    if found.unscored_captions:
+        said.append(f"captions: {found.unscored_captions} of {found.captions} not scored, or not in all ways")
     if found.status == "ok" and not found.images:
         said.append("images: none")
-    elif found.images and not found.labelled_images:
-        said.append("images: none was scored")
+    if found.unscored_images:
+        said.append(f"images: {found.unscored_images} of {found.images} not scored")
     return said
 
 
@@ -329,6 +330,7 @@ class SummaryScore(ScalarFunction):  # type: ignore[misc]
         self,
         status: str,
         captions: int | None,
+        unscored_captions: int | None,
         toxic_share: float | None,
         bullying_share: float | None,
         sentiment_mean: float | None,
@@ -340,12 +342,13 @@ class SummaryScore(ScalarFunction):  # type: ignore[misc]
         found = Found(
             status,
             captions or 0,
+            unscored_captions or 0,
             toxic_share,
             bullying_share,
             sentiment_mean,
             [Keyword(*one) for one in present_keywords or ()],
             images or 0,
-            (images or 0) - (unscored_images or 0),
+            unscored_images or 0,
             [LabelCount(*one) for one in image_labels or ()],
         )
         result = score(found, self._read)
@@ -353,7 +356,7 @@ class SummaryScore(ScalarFunction):  # type: ignore[misc]
 
 
 def summary_score(weights: Weights) -> Callable[..., Expression]:
-    """summary_score(status, captions, toxic_share, bullying_share, sentiment_mean, present_keywords, images,
-    unscored_images, image_labels) for SQL, with these weights."""
+    """summary_score(status, captions, unscored_captions, toxic_share, bullying_share, sentiment_mean, present_keywords,
+    images, unscored_images, image_labels) for SQL, with these weights."""
     function: Callable[..., Expression] = udf(SummaryScore(weights), result_type=SCORE)
     return function

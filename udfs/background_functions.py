@@ -22,6 +22,7 @@ def functions(chosen: Settings) -> Mapping[str, Callable[..., Expression]]:
     return {
         "enriched_caption": aws.captions(enrichment),
         "enriched_image": aws.image_labels(enrichment),
+        "forgotten": aws.forgotten(enrichment),
         "keywords": keywords_of(read_keywords(chosen.keywords_file)),
         "summary_score": background.summary_score(background.read_weights(chosen.score_file)),
         "value_counts": background.value_counts,

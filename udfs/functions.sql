@@ -12,6 +12,7 @@ CREATE TEMPORARY FUNCTION revert_fallback AS 'udfs.reverts.revert_fallback' LANG
 -- Those of a background check: docs/background_check.md tells what they take. They are made from the settings of here.
 CREATE TEMPORARY FUNCTION enriched_caption AS 'udfs.background_functions.enriched_caption' LANGUAGE PYTHON;
 CREATE TEMPORARY FUNCTION enriched_image AS 'udfs.background_functions.enriched_image' LANGUAGE PYTHON;
+CREATE TEMPORARY FUNCTION forgotten AS 'udfs.background_functions.forgotten' LANGUAGE PYTHON;
 CREATE TEMPORARY FUNCTION keywords AS 'udfs.background_functions.keywords' LANGUAGE PYTHON;
 CREATE TEMPORARY FUNCTION summary_score AS 'udfs.background_functions.summary_score' LANGUAGE PYTHON;
 CREATE TEMPORARY FUNCTION value_counts AS 'udfs.background_functions.value_counts' LANGUAGE PYTHON;

@@ -54,7 +54,10 @@ def archived(run: Pipeline, what: str) -> list[Document]:
 
 
 def newest(states: list[Document]) -> dict[str, Document]:
-    return {state["username"]: state for state in sorted(states, key=lambda state: int(state["version"]))}
+    return {
+        state["username"]: state
+        for state in sorted(states, key=lambda state: (_time(state["updated_at"]), state["version"]))
+    }
 
 
 def like_the_index(document: Document) -> Document:

@@ -55,9 +55,12 @@ def post(username: str, post_id: str, caption: str | None, **fields: Any) -> Row
 
 
 def picture(username: str, post_id: str, **fields: Any) -> Row:
+    digest = sha256(post_id.encode()).hexdigest()
     return record(
-        username, post_id=post_id, media_type="image", timestamp=at(-3600), bucket="b",
-        s3_path=f"images/{post_id}.jpg", content_hash=sha256(post_id.encode()).hexdigest(), **fields,
+        username, **{
+            "post_id": post_id, "media_type": "image", "timestamp": at(-3600), "bucket": settings().s3_bucket,
+            "s3_path": f"images/{digest[:2]}/{digest}.jpg", "content_hash": digest, **fields,
+        },
     )  # fmt: skip
 
 
@@ -121,7 +124,7 @@ def test_profile_captions_and_pictures_are_one_record(results: Callable[..., dic
         "username": "ann", "status": "ok", "followers_count": 7, "bio": "Hi", "posts": 4, "captions": 3,
     }  # fmt: skip
     assert (ann["images"], ann["unscored_images"]) == (2, 2)
-    assert ann["missing"] == ["images: none was scored"]
+    assert ann["missing"] == ["images: 2 of 2 not scored"]
     assert (ann["toxic_captions"], ann["toxic_share"]) == (1, pytest.approx(1 / 3))
     found = [(theme, word, posts, list(ids)) for theme, word, posts, _, ids in ann["present_keywords"]]
     assert found == [("alcohol", "beer", 1, ["p2"]), ("weapons", "rifle", 1, ["p2"])]
@@ -174,6 +177,7 @@ def test_a_tombstone_ends_all_that_was_told_before(results: Callable[..., dict[s
     )
 
     assert set(of(gone, "background_checks")) == {"bob"}
+    assert {row["username"] for name in KEYS for row in of(gone, name).values()} == {"bob", "nobody"}
     (ann,) = of(back, "background_checks").values()
     assert (ann["followers_count"], ann["posts"], ann["images"], ann["evidence"]) == (5, 1, 0, [])
 
@@ -185,14 +189,16 @@ def test_the_archive_ends_with_the_state_of_the_index(results: Callable[..., dic
         [picture("ann", "p1"), picture("ann", "p2")],
     )
 
-    states = latest(tables["background_checks_archive"], ["username", "version"]).values()
-    newest = {state["username"]: state for state in sorted(states, key=lambda state: int(state["version"]))}
+    states = latest(tables["background_checks_archive"], ["username", "updated_at", "version"]).values()
+    newest = {
+        state["username"]: state for state in sorted(states, key=lambda state: (state["updated_at"], state["version"]))
+    }
     index = of(tables, "background_checks")
     assert {name: {**state, "date": None} for name, state in newest.items()} == {
         name: {**state, "date": None} for name, state in index.items()
     }
-    versions = [state["version"] for state in states if state["username"] == "ann"]
-    assert versions == sorted(set(versions))
+    told = [(state["updated_at"], state["version"]) for state in states if state["username"] == "ann"]
+    assert told == sorted(set(told))
     archived = latest(tables["background_images_archive"], KEYS["background_images"])
     assert {key: {**row, "date": None} for key, row in archived.items()} == {
         key: {**row, "date": None} for key, row in of(tables, "background_images").items()
@@ -204,6 +210,8 @@ UNUSABLE = {
     "SQL": (profile("a'; DROP TABLE users; --"), "out_of_range"),
     "capitals": (profile("Ann"), "out_of_range"),
     "31 characters": (profile("a" * 31), "out_of_range"),
+    "two dots": (profile("a..b"), "out_of_range"),
+    "a dot first": (profile(".ann"), "out_of_range"),
     "a status that is none": (profile("ann", "closed"), "unknown_status"),
     "gathered tomorrow": (profile("ann", taken_at=at(86400)), "future_event_time"),
     "broken": (record(None, error="not_json", error_detail="…", taken_at=None), "not_json"),
@@ -211,12 +219,13 @@ UNUSABLE = {
 
 
 def test_what_cannot_be_used_is_a_dead_letter(results: Callable[..., dict[str, Table]], rows: Rows) -> None:
-    tables = results([*(told for told, _ in UNUSABLE.values()), profile("bob")])
+    pictures = [picture("ann", "p1", bucket="another"), picture("ann", "p2", s3_path="salaries.csv")]
+    tables = results([*(told for told, _ in UNUSABLE.values()), profile("bob")], pictures=pictures)
 
     kept = rows(tables["dead_letters"].select(col("offset"), col("reason")))
     assert {row["offset"]: row["reason"] for row in kept} == {
         told["record_offset"]: reason for told, reason in UNUSABLE.values()
-    }
+    } | {told["record_offset"]: "unknown_picture" for told in pictures}
     assert set(of(tables, "background_checks")) == {"bob"}
 
 
@@ -227,7 +236,7 @@ def test_the_plan_enriches_once_and_loses_no_update(
 
     assert text.count("enriched_caption(") == 1
     assert text.count("enriched_image(") == 1
-    # By which a row of the same rank is never replaced: see LAST_LIFE_FIRST.
+    # By which a row of the same rank is never replaced: docs/decisions/0010-background-check.md.
     assert "UpdateFastStrategy" not in text
 
 

@@ -37,7 +37,7 @@ WEIGHTS = Weights.model_validate(
         "categories": {"Violence": 1.0},
     }
 )
-CALM = Found("ok", 10, 0.0, 0.0, 0.4, [], 4, 4, [])
+CALM = Found("ok", 10, 0, 0.0, 0.0, 0.4, [], 4, 0, [])
 # What is found -> score, the points of one part, what is said to be missing.
 SCORES: dict[str, tuple[Found, float | None, tuple[str, float | None], list[str]]] = {
     "nothing stands out": (CALM, 0.0, ("toxicity", 0.0), []),
@@ -63,18 +63,23 @@ SCORES: dict[str, tuple[Found, float | None, tuple[str, float | None], list[str]
     "lower levels do not count twice": (
         replace(CALM, image_labels=[LabelCount("Violence", "Violence", 2, 91.2, 1)]), 0.0, ("images", 0.0), [],
     ),
-    "no pictures": (replace(CALM, images=0, labelled_images=0), 0.0, ("images", None), ["images: none"]),
-    "no picture scored": (replace(CALM, labelled_images=0), 0.0, ("images", None), ["images: none was scored"]),
+    "half of the pictures": (
+        replace(CALM, unscored_images=2, image_labels=[LabelCount("Violence", "", 1, 91.2, 1)]), 10.0,
+        ("images", 10.0), ["images: 2 of 4 not scored"],
+    ),
+    "no pictures": (replace(CALM, images=0), 0.0, ("images", None), ["images: none"]),
+    "no picture scored": (replace(CALM, unscored_images=4), 0.0, ("images", None), ["images: 4 of 4 not scored"]),
     "nothing known is no zero": (
-        Found("private", 0, None, None, None, [], 0, 0, []), None, ("toxicity", None),
+        Found("private", 0, 0, None, None, None, [], 0, 0, []), None, ("toxicity", None),
         ["posts: the profile is private"],
     ),
     "nobody": (
-        Found("missing", 0, None, None, None, [], 0, 0, []), None, ("images", None),
+        Found("missing", 0, 0, None, None, None, [], 0, 0, []), None, ("images", None),
         ["profile: there is none of this name"],
     ),
     "captions that nobody scored": (
-        replace(CALM, toxic_share=None), 0.0, ("toxicity", None), ["toxicity: no caption was scored"],
+        replace(CALM, toxic_share=None, unscored_captions=10), 0.0, ("toxicity", None),
+        ["captions: 10 of 10 not scored, or not in all ways"],
     ),
 }  # fmt: skip
 
