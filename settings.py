@@ -120,14 +120,20 @@ class Settings(BaseSettings):
     score_file: Path | None = Field(
         None, description="The weights of its summary score; empty: config/background_score.yaml."
     )
-    s3_endpoint: str = Field("", description="Address of S3; empty: the local stack. Flink has its own, s3.endpoint.")
+    s3_endpoint: str = Field(
+        "",
+        pattern=r"^(https?://\S+)?$",
+        description="Address of S3; empty: the local stack. Flink has its own, s3.endpoint.",
+    )
     s3_bucket: str = Field(
         "crowdpulse", pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", description="Bucket of pictures and archives."
     )
     aws_region: str = Field(
         "eu-west-1", pattern=r"^[a-z]{2}(-[a-z]+)+-\d$", description="Region of Comprehend and Rekognition."
     )
-    aws_endpoint: str = Field("", description="Address of Comprehend and Rekognition; empty: AWS's own.")
+    aws_endpoint: str = Field(
+        "", pattern=r"^(https?://\S+)?$", description="Address of Comprehend and Rekognition; empty: AWS's own."
+    )
     enrich_sentiment: Literal["local", "aws"] = Field("local", description="Who judges a caption's sentiment.")
     enrich_key_phrases: Literal["local", "aws"] = Field("local", description="Who finds a caption's key phrases.")
     enrich_toxicity: Literal["local", "aws"] = Field("local", description="Who judges a caption's toxicity.")

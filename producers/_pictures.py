@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import time
+from collections import OrderedDict
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -10,6 +12,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from producers._command_line import InputError, Unavailable
 from udfs.providers.clients import s3_client
+
+MOST_KNOWN, KNOWN_SECONDS = 4096, 3600.0  # of pictures that were just stored; later someone may have deleted them
 
 
 class UnknownFormat(Exception):
@@ -58,12 +62,12 @@ class S3Pictures:
             self._client = s3_client(endpoint, region)
         except BotoCoreError as error:
             raise Unavailable(self._unreachable(error)) from None
-        self._there: set[str] = set()
+        self._there: OrderedDict[str, float] = OrderedDict()  # by key: until when it need not be asked again
 
     def put(self, content: bytes) -> Stored:
         """As PictureStore. Raises Unavailable when S3 does not take it."""
         stored = stored_as(content, self._bucket)
-        if stored.key not in self._there:
+        if self._there.get(stored.key, 0.0) < time.monotonic():
             kind = stored.key.rpartition(".")[2]
             try:
                 # `If-None-Match: *` is one request where asking first would be two, and needs no right to read.
@@ -80,7 +84,10 @@ class S3Pictures:
                     raise Unavailable(self._refused(error.response["Error"]["Code"])) from None
             except BotoCoreError as error:
                 raise Unavailable(self._unreachable(error)) from None
-            self._there.add(stored.key)
+            self._there[stored.key] = time.monotonic() + KNOWN_SECONDS
+            self._there.move_to_end(stored.key)
+            if len(self._there) > MOST_KNOWN:
+                self._there.popitem(last=False)
         return stored
 
     def _refused(self, code: str) -> str:

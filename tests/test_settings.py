@@ -27,6 +27,8 @@ def _fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
         ("WIKI_OUT_OF_ORDER_SECONDS", "-1"),
         ("WIKI_LANGUAGES", "en;de'"),
         ("TASK_SLOTS", "0"),
+        ("S3_ENDPOINT", "127.0.0.1:9500"),
+        ("AWS_ENDPOINT", "localhost:9600"),
         ("TASKMANAGER_MEMORY", "4 GB"),
     ],
 )

@@ -108,10 +108,8 @@ class _Enriching(ScalarFunction):  # type: ignore[misc]
             return "ledger unavailable"  # who is forgotten cannot be known
         if forgotten is None:
             return None
-        told = pd.Timestamp(told_at)
-        if told is pd.NaT:
-            return "forgotten"
-        return "forgotten" if (told.tz_localize("UTC") if told.tz is None else told) <= forgotten else None
+        told = _moment(told_at)
+        return "forgotten" if told is None or told <= forgotten else None
 
 
 class Captions(_Enriching):
@@ -129,7 +127,7 @@ class Captions(_Enriching):
             why = self._reason(username, told) or unscored_reason(text)
             rows.append(dict.fromkeys(CAPTION_COLUMNS))
             if why is None:
-                captions[number] = Caption(username, text)
+                captions[number] = Caption(username, text, told_at=_moment(told))
             else:
                 rows[-1]["unscored"] = [f"caption: {'empty' if why == 'no_text' else why}"]
         for number, row in zip(captions, self._judge(list(captions.values())), strict=True):
@@ -196,7 +194,8 @@ class Labels(_Enriching):
                 why = "no image"
             rows.append(dict.fromkeys(IMAGE_COLUMNS) | {"unscored_reason": why})
             if why is None:
-                images[number] = Image(username, *place)
+                bucket, path, content_hash = place
+                images[number] = Image(username, bucket, path, content_hash, _moment(told))
         for number, answer in zip(images, self._provider.images(list(images.values())), strict=True):
             rows[number] |= _image_row(answer)
         return _frame(rows, IMAGE_COLUMNS)
@@ -222,6 +221,14 @@ def _image_row(answer: ImageLabels | Unscored) -> Row:
         "content_types": list(answer.content_types),
         "moderation_model_version": answer.version,
     }
+
+
+def _moment(told_at: Any) -> pd.Timestamp | None:
+    """A time of Flink, which is in UTC, with its zone; None for null."""
+    told = pd.Timestamp(told_at)
+    if told is pd.NaT:
+        return None
+    return told.tz_localize("UTC") if told.tz is None else told
 
 
 def _values(*columns: Column) -> Iterable[tuple[Any, ...]]:

@@ -22,6 +22,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from models import data
+from producers import _pictures
 from producers._command_line import InputError
 from producers._instagram_records import hashtags, mentions
 from producers._pictures import UnknownFormat, suffix
@@ -327,6 +328,30 @@ def test_pictures_are_in_s3_each_once(moto_server: str, environment: pytest.Monk
         assert hashlib.sha256(stored["Body"].read()).hexdigest() == each["content_hash"]
         assert stored["ContentType"] == "image/jpeg"
         assert stored["Metadata"] == {"sha256": each["content_hash"]}
+
+
+def test_what_was_stored_is_remembered_for_a_while(
+    moto_server: str, environment: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    client = boto3.client("s3", endpoint_url=moto_server, region_name="us-east-1")
+    client.create_bucket(Bucket="for-a-while")
+    pictures = _pictures.S3Pictures(moto_server, "us-east-1", "for-a-while")
+    environment.setattr(_pictures, "MOST_KNOWN", 2)
+    stored = [pictures.put(JPEG + bytes([number])) for number in range(3)]
+    for each in stored:
+        client.delete_object(Bucket=each.bucket, Key=each.key)
+
+    def there() -> set[str]:
+        return {each["Key"] for each in client.list_objects_v2(Bucket="for-a-while").get("Contents", [])}
+
+    pictures.put(JPEG + bytes([2]))
+    assert there() == set()
+    pictures.put(JPEG + bytes([0]))  # two came after it
+    assert there() == {stored[0].key}
+    later = time.monotonic() + _pictures.KNOWN_SECONDS + 1
+    environment.setattr(time, "monotonic", lambda: later)
+    pictures.put(JPEG + bytes([2]))
+    assert there() == {stored[0].key, stored[2].key}
 
 
 class Refusing(BaseHTTPRequestHandler):

@@ -42,7 +42,7 @@ from udfs.providers import (
 )
 from udfs.providers.aws import Aws
 from udfs.providers.clients import comprehend_client, rekognition_client, s3_client
-from udfs.providers.ledger import Ledger
+from udfs.providers.ledger import Content, Ledger
 
 Rows = Callable[[Table], list[Row]]
 
@@ -178,6 +178,7 @@ def test_each_failure_gives_its_record(
         ({}, {"aws_endpoint": "http://127.0.0.1:9"}, "unreachable"),
         ({"AWS_ACCESS_KEY_ID": ""}, {}, "no credentials"),
         ({"AWS_PROFILE": "nobody"}, {}, "no credentials"),
+        ({}, {"aws_endpoint": "127.0.0.1:9"}, "wrong configuration"),
         ({}, {"max_units": 2}, "budget"),
     ],
 )
@@ -193,6 +194,9 @@ def test_what_cannot_be_sent_is_said_and_sent_when_it_can(
             patched.setenv(name, value)
         for task in ("language", "sentiment", "toxicity"):
             assert reasons(ask(replace(enrichment, **changes), task, "a text")) == [reason]
+    ledger = Ledger(enrichment.ledger)
+    assert ledger.spent() == 0
+    ledger.close()
     assert server.counts["requests"] == {}
     assert reasons(ask(enrichment, "sentiment", "a text")) == [None]
 
@@ -309,9 +313,52 @@ def test_two_workers_share_what_they_ask(server: AwsServer, enrichment: Enrichme
 def test_who_waits_for_another_worker_asks_itself_when_that_one_gave_up(enrichment: Enrichment) -> None:
     ledger = Ledger(enrichment.ledger)
     question = Aws._question("sentiment", Caption("ann", "a text", "en"), "en")
-    ledger.claim("aws", "sentiment", [question], max_units=9, seconds=0.3)  # type: ignore[list-item]
+    ledger.claim("aws", "sentiment", [Content(question.content, 3)], max_units=9, seconds=0.3)
     ledger.release("aws", "sentiment", [question.content])
     assert reasons(ask(enrichment, "sentiment", "a text")) == [None]
+    ledger.close()
+
+
+def test_a_ledger_that_fails_for_one_batch_leaves_the_others(server: AwsServer, enrichment: Enrichment) -> None:
+    """Of three batches the first cannot store its answers, the second not claim."""
+    texts = [f"text number {number}" for number in range(60)]
+    stored, claimed = (Aws._question("sentiment", Caption("ann", texts[number], "en"), "en") for number in (3, 30))
+    ledger = Ledger(enrichment.ledger)
+    for event, question in (("UPDATE", stored), ("INSERT", claimed)):
+        ledger._db.execute(
+            f"CREATE TRIGGER on_{event} BEFORE {event} ON answers WHEN NEW.content = '{question.content}'"
+            " BEGIN SELECT RAISE(ABORT, 'disk full'); END"
+        )
+    assert reasons(ask(enrichment, "sentiment", *texts)) == [None] * 25 + ["ledger unavailable"] * 25 + [None] * 10
+    assert len(server.counts["received"]["BatchDetectSentiment"]) == 35
+    state = ledger.state("aws", "sentiment", stored.content)
+    assert state is not None
+    assert state.waits  # and is `interrupted` in the end
+    ledger.close()
+
+
+def test_who_is_forgotten_meanwhile_is_sent_no_more(
+    server: AwsServer, enrichment: Enrichment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between two attempts; and when it is claimed, for what was told before."""
+    server.script = [{"action": "throttle"}]
+    ledger = Ledger(enrichment.ledger)
+
+    def pause(least: float, most: float) -> float:
+        ledger.forget("ann", TOLD.to_pydatetime())
+        return 0
+
+    monkeypatch.setattr("random.uniform", pause)
+    assert reasons(ask(enrichment, "sentiment", "a text")) == ["forgotten"]
+    assert server.counts["requests"] == {"BatchDetectSentiment": 1}
+    server.script = []
+    provider = Aws(enrichment, ledger)
+    before, after = TOLD.to_pydatetime(), (TOLD + pd.Timedelta("1s")).to_pydatetime()
+    told = [("ann", "one", before), ("ann", "two", before), ("ann", "two", after), ("ann", "three", None)]
+    asked = [Caption(name, text, "en", moment) for name, text, moment in [*told, ("ben", "three", before)]]
+    assert reasons(provider.captions(["sentiment"], asked)["sentiment"]) == ["forgotten", None, None, None, None]
+    assert server.counts["received"]["BatchDetectSentiment"].keys() == hashes("two", "three")
+    provider.close()
     ledger.close()
 
 
@@ -418,10 +465,21 @@ def test_rows_of_images(server: AwsServer, enrichment: Enrichment, s3: str) -> N
         function,
         *[("ann", *place, TOLD) for place in (smoking, clean, smoking)],
         ("ann", "pictures", "none.jpg", "0" * 64, TOLD),
+        ("ann", "pictures", "one.jpg", "1" * 64, TOLD),
+        ("ann", *put(s3, "large.jpg", bytes(aws.IMAGE_BYTES + 1)), TOLD),
         ("ann", "pictures", None, None, TOLD),
         ("gone", *put(s3, "three.jpg", b"of the forgotten"), TOLD),
     )
-    assert [row["unscored_reason"] for row in rows] == [None, None, None, "S3: NoSuchKey", "no image", "forgotten"]
+    assert [row["unscored_reason"] for row in rows] == [
+        None,
+        None,
+        None,
+        "S3: NoSuchKey",
+        "S3: other bytes",
+        "too large",
+        "no image",
+        "forgotten",
+    ]
     assert rows[0] == rows[2]
     assert rows[0]["names"][0] == "Smoking"
     assert rows[0]["parents"] == [*rows[0]["names"][1:], ""]
@@ -456,6 +514,33 @@ def test_each_failure_of_an_image_gives_its_record(
     assert evaluate(Labels(replace(enrichment, timeout_seconds=0.4)), image)[0]["unscored_reason"] == reason
     server.script = []
     assert evaluate(Labels(enrichment), image)[0]["unscored_reason"] == again
+
+
+def test_a_picture_is_read_before_it_is_claimed_and_only_once(
+    enrichment: Enrichment, s3: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So its claim cannot run out while S3 is slow."""
+    place = put(s3, "five.jpg", b"picture 5")
+    ledger = Ledger(enrichment.ledger)
+    spent = []
+
+    def slowly(*arguments: Any) -> bytes | Unscored:
+        spent.append(ledger.spent())
+        return local.read(*arguments)
+
+    monkeypatch.setattr(aws, "read", slowly)
+    function = Labels(replace(enrichment, s3_endpoint=s3))
+    for name in ("ann", "ben"):
+        assert evaluate(function, (name, *place, TOLD))[0]["unscored_reason"] is None
+    assert spent == [0]
+    ledger.close()
+
+
+@pytest.mark.parametrize("endpoint", ["127.0.0.1:9", "localhost:9", "http://[", "http://"])
+def test_a_wrong_address_of_s3_is_said(server: AwsServer, enrichment: Enrichment, endpoint: str) -> None:
+    function = Labels(replace(enrichment, s3_endpoint=endpoint))
+    assert evaluate(function, ("ann", "b", "k", "0" * 64, TOLD))[0]["unscored_reason"] == "wrong configuration"
+    assert server.counts["requests"] == {}
 
 
 @pytest.mark.parametrize("endpoint", ["", "https://s3.eu-west-1.amazonaws.com"])

@@ -63,6 +63,30 @@ def test_what_was_not_processed_is_free_again_what_was_refused_is_not(ledger: Le
     assert claim(ledger, Content("free", 5), Content("kept", 7)) == [CLAIMED, State(reason="timeout")]
 
 
+def test_releasing_keeps_links_of_what_is_known_for_another_task(ledger: Ledger) -> None:
+    claim(ledger, Content("c", 3, {ANN}))
+    ledger.claim("aws", "key_phrases", [Content("c", 3)], max_units=9, seconds=60)
+    ledger.release("aws", "sentiment", ["c"])
+    ledger.forget("ann", NOON)
+    assert ledger.state("aws", "key_phrases", "c") is None
+
+
+def test_what_is_to_be_forgotten_is_not_claimed(ledger: Ledger) -> None:
+    ledger.forget("ann", NOON)
+    noon = NOON.timestamp()
+    forgotten = State(reason="forgotten")
+    assert claim(
+        ledger,
+        Content("until then", 3, {ANN}, {ANN: noon}),
+        Content("nobody knows when", 3, {ANN}),
+        Content("after", 3, {ANN}, {ANN: noon + 1}),
+        Content("of another", 3, {ANN, BEN}, {BEN: noon}),
+    ) == [forgotten, forgotten, CLAIMED, CLAIMED]
+    assert ledger.spent() == 6
+    ledger.forget("ben", NOON)  # whom alone it was linked with
+    assert ledger.state("aws", "sentiment", "of another") is None
+
+
 def test_units_over_the_budget_of_the_day_are_not_claimed(ledger: Ledger) -> None:
     budget = State(reason="budget")
     assert claim(ledger, Content("a", 6), Content("b", 5), Content("c", 4), max_units=10) == [CLAIMED, budget, CLAIMED]
@@ -90,6 +114,17 @@ def test_many_at_once_claim_each_content_once_within_the_budget(tmp_path: Path) 
     assert ledgers[0].spent() == 90
     for ledger in ledgers:
         ledger.close()
+
+
+def test_many_at_once_open_a_new_ledger(tmp_path: Path) -> None:
+    start = threading.Barrier(8)
+
+    def opened(number: int) -> None:
+        start.wait()
+        Ledger(tmp_path / f"{number // 8}.sqlite").close()
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(opened, range(8 * 20)))
 
 
 def test_forgetting_deletes_what_only_this_person_told_and_nothing_can_be_read_afterwards(tmp_path: Path) -> None:

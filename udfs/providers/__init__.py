@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:  # workers do not see the settings
@@ -73,21 +74,24 @@ class Caption:
     """A text that can be judged, of a person (a username).
 
     language: ISO 639-1; "und" where it cannot be told; UNKNOWN where asking failed, for which nothing else is judged.
+    told_at: when we were told of it, with its zone; None: unknown.
     """
 
     person: str
     text: str
     language: str = "und"
+    told_at: datetime | None = None
 
 
 @dataclass(frozen=True)
 class Image:
-    """A picture of a person in S3; content_hash: sha256 of its bytes, in hex."""
+    """A picture of a person in S3; content_hash: sha256 of its bytes, in hex; told_at as of a Caption."""
 
     person: str
     bucket: str
     key: str
     content_hash: str
+    told_at: datetime | None = None
 
 
 @dataclass(frozen=True)

@@ -6,21 +6,25 @@ most of these are. Toxicity takes a list of segments, whose order counts as thei
 context: so a request holds the segments of one caption only, and the worst of them is the caption's toxicity.
 
 Images go as a name in S3 when our S3 is AWS's own, since then they need not pass through this machine; otherwise as
-bytes that are read from our S3, which AWS cannot reach.
+bytes that are read from our S3, which AWS cannot reach: before they are claimed, and only if they are what was told.
 
-What is tried again, up to `attempts` times with exponential back-off and full jitter, is what surely was not processed:
-throttling, answers of 500, 502 and 503, an unreachable address, and single texts of a batch with an internal error.
-botocore's own retries would also send again what timed out or lost its connection, which may have been paid, and cannot
-be told not to; so its clients make each request once, and this loop is ours.
+What is tried again, up to `attempts` times with exponential back-off and full jitter, is what has no result to pay for:
+throttling, an unreachable address (also one with which TLS fails), answers of 500, 502 and 503, and single texts of a
+batch with an internal error. AWS may have begun to process the last two; we take it that failed requests are not
+billed. botocore's own retries would also send again what timed out or lost its connection, which may have been paid,
+and cannot be told not to; so its clients make each request once, and this loop is ours.
 
 Reasons of Unscored. Tried anew when the text comes again: `throttled`, `service error`, `unreachable`, `access denied`,
-`no credentials`, `budget`, `S3: …`. Not sent again (but see `send_again`): `timeout` (no answer in time),
-`interrupted` (the worker ended or the connection broke meanwhile), `refused: CODE`, `unreadable answer`. Never sent:
-`language`, `too large`. `ledger unavailable`: without it nothing is sent.
+`no credentials`, `wrong configuration` (no client of AWS can be made), `budget`, `S3: …`. Not sent again (but see
+`send_again`): `timeout` (no answer in time), `interrupted` (the worker ended or the connection broke meanwhile),
+`refused: CODE`, `unreadable answer`. Never sent: `language`, `too large`, `forgotten` (also from the next attempt on,
+when the person is forgotten meanwhile). `ledger unavailable`: without it nothing is sent; an answer that cannot be
+stored is given nevertheless, and is `interrupted` when it is asked for again.
 """
 
 from __future__ import annotations
 
+import math
 import random
 import sqlite3
 import time
@@ -28,7 +32,9 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -99,16 +105,21 @@ NO_CREDENTIALS = (
     TokenRetrievalError,
 )
 NOT_SENT = (EndpointConnectionError, ConnectTimeoutError, ProxyConnectionError, SSLError)
+_UNUSABLE = (BotoCoreError, ValueError, OSError)  # what making a client raises
 
 
 @dataclass(frozen=True)
 class _Question:
-    """One content of a request, and whose it is; batch: only those of the same one go together."""
+    """One content of a request; whose it is, and when each told it last (seconds since 1970; -inf: unknown).
+
+    payload: a text, its segments, or an image: as it was told, or its bytes. batch: only those of the same one go
+    together.
+    """
 
     content: str
     payload: Any
     units: int
-    persons: frozenset[str]
+    persons: Mapping[str, float]
     batch: str = ""
 
 
@@ -132,8 +143,6 @@ class Aws:
         self._settings = enrichment
         self._ledger = ledger
         self._clients: dict[str, Any] = {}
-        own = urlsplit(enrichment.s3_endpoint).hostname
-        self._by_name = own is None or own.endswith((".amazonaws.com", ".amazonaws.com.cn"))
         self._pool = ThreadPoolExecutor(enrichment.concurrency, thread_name_prefix="aws")
 
     def close(self) -> None:
@@ -149,7 +158,8 @@ class Aws:
 
     def _task(self, task: Task, captions: Sequence[Caption]) -> list[Answer]:
         try:
-            known = {"en"} if task == "toxicity" else self._languages()
+            languages = self._languages()
+            known = {"en"} if task == "toxicity" else languages
             asked = [
                 self._question(task, caption, language) if language in {"", *known} else None
                 for caption in captions
@@ -163,7 +173,7 @@ class Aws:
                 "toxicity": self._toxicity,
             }[task]
             found = self._ask(task, [question for question in asked if question], size, send)
-        except (BotoCoreError, sqlite3.Error, OSError) as error:
+        except _UNUSABLE as error:
             return [Unscored(_broken(error))] * len(captions)
         return [
             Unscored("language") if question is None else _read(_READERS[task], found[question.content])
@@ -172,19 +182,30 @@ class Aws:
 
     def images(self, images: Sequence[Image]) -> list[ImageLabels | Unscored]:
         asked = [
-            _Question(image.content_hash, image, 1, frozenset({person(image.person)}), image.content_hash)
+            _Question(image.content_hash, image, 1, {person(image.person): _seconds(image.told_at)}, image.content_hash)
             for image in images
         ]
         try:
+            self._client("rekognition")
+            if not self._by_name():
+                self._client("s3")
             found = self._ask("images", asked, 1, self._moderation)
-        except (BotoCoreError, sqlite3.Error, OSError) as error:
+        except _UNUSABLE as error:
             return [Unscored(_broken(error))] * len(images)
         return [_read(_image_labels, found[question.content]) for question in asked]
 
     # What is asked
 
+    def _by_name(self) -> bool:
+        """Whether our S3 is AWS's own, where Rekognition finds a picture by its name. ValueError for no address."""
+        own = urlsplit(self._settings.s3_endpoint).hostname or ""
+        return not self._settings.s3_endpoint or own.endswith((".amazonaws.com", ".amazonaws.com.cn"))
+
     def _client(self, name: str) -> Any:
-        """A client, made when it is first needed: making it reads AWS's configuration files, which may be wrong."""
+        """A client, made when it is first needed, before anything is claimed. It reads AWS's configuration files.
+
+        Raises what `_UNUSABLE` lists when these or an address are wrong.
+        """
         if name not in self._clients:
             settings = self._settings
             if name == "s3":
@@ -206,7 +227,7 @@ class Aws:
         text = "".join(pieces)
         units = max(LEAST_UNITS, -(-len(text) // UNIT_CHARACTERS))
         content = content_hash(text, language)
-        persons = frozenset({person(caption.person)})
+        persons = {person(caption.person): _seconds(caption.told_at)}
         return _Question(content, pieces if task == "toxicity" else text, units, persons, language)
 
     def _batch_of(self, operation: str) -> _Send:
@@ -236,17 +257,26 @@ class Aws:
 
     def _moderation(self, questions: Sequence[_Question]) -> list[dict[str, Any] | _Failure]:
         (question,) = questions
-        image: Image = question.payload
-        sent: dict[str, Any] = {"S3Object": {"Bucket": image.bucket, "Name": image.key}}
-        if not self._by_name:
-            picture = read(self._client("s3"), image)
-            if isinstance(picture, Unscored):
-                return [_Failure(picture.reason)]
-            if len(picture) > IMAGE_BYTES:
-                return [_Failure("too large")]
-            sent = {"Bytes": picture}
+        image: Image | bytes = question.payload
+        if isinstance(image, bytes):
+            sent: dict[str, Any] = {"Bytes": image}
+        elif self._by_name():
+            sent = {"S3Object": {"Bucket": image.bucket, "Name": image.key}}
+        else:  # another worker gave it up just when we claimed it
+            return [_Failure("S3: not read")]
         answer = self._client("rekognition").detect_moderation_labels(Image=sent)
         return [{name: value for name, value in answer.items() if name != "ResponseMetadata"}]
+
+    def _with_bytes(self, question: _Question) -> _Question | Unscored:
+        """A question about a picture with its bytes, if it is to be sent with them: before its claim, which would run
+        out while S3 is slow."""
+        if not isinstance(question.payload, Image) or self._by_name():
+            return question
+        state = self._ledger.state("aws", "images", question.content)
+        if state is not None and (state.reason is None or not self._settings.send_again):
+            return question
+        picture = read(self._client("s3"), question.payload, IMAGE_BYTES)
+        return picture if isinstance(picture, Unscored) else replace(question, payload=picture)
 
     # How it is asked
 
@@ -257,7 +287,7 @@ class Aws:
         unique: dict[str, _Question] = {}
         for question in questions:
             known = unique.get(question.content, question)
-            unique[question.content] = replace(question, persons=question.persons | known.persons)
+            unique[question.content] = replace(question, persons=_latest(known.persons, question.persons))
         groups: defaultdict[str, list[_Question]] = defaultdict(list)
         for question in unique.values():
             groups[question.batch].append(question)
@@ -274,38 +304,56 @@ class Aws:
         """The answers to a batch; without those contents that another worker has just sent."""
         settings, ledger = self._settings, self._ledger
         lasts = 2 * settings.timeout_seconds + SLACK_SECONDS
-        states = ledger.claim(
-            "aws",
-            task,
-            [Content(question.content, question.units, set(question.persons)) for question in batch],
-            max_units=settings.max_units,
-            seconds=lasts,
-            send_again=settings.send_again,
-        )
-        found = {content: _known(state) for content, state in states.items() if not state.waits and not state.claimed}
-        mine = [question for question in batch if states[question.content].claimed]
+        found: dict[str, dict[str, Any] | Unscored] = {}
+        mine: list[_Question] = []
+        try:
+            for question in batch:
+                ready = self._with_bytes(question)
+                if isinstance(ready, Unscored):
+                    found[question.content] = ready
+                else:
+                    mine.append(ready)
+            states = ledger.claim(
+                "aws",
+                task,
+                [Content(q.content, q.units, set(q.persons), q.persons) for q in mine],
+                max_units=settings.max_units,
+                seconds=lasts,
+                send_again=settings.send_again,
+            )
+        except sqlite3.Error:
+            return {question.content: Unscored("ledger unavailable") for question in batch}
+        found |= {content: _known(state) for content, state in states.items() if not state.waits and not state.claimed}
+        mine = [question for question in mine if states[question.content].claimed]
         for attempt in range(settings.attempts):
+            if attempt and mine:
+                pause = random.uniform(0, min(BACKOFF_SECONDS * 2**attempt, MOST_BACKOFF_SECONDS))  # full jitter
+                try:
+                    ledger.renew("aws", task, [question.content for question in mine], pause + lasts)
+                    time.sleep(pause)
+                    gone = {q.content for q in mine if ledger.state("aws", task, q.content) is None}
+                except sqlite3.Error:
+                    return found | {question.content: Unscored("ledger unavailable") for question in mine}
+                found |= dict.fromkeys(gone, Unscored("forgotten"))
+                mine = [question for question in mine if question.content not in gone]
             if not mine:
                 break
-            if attempt:
-                pause = random.uniform(0, min(BACKOFF_SECONDS * 2**attempt, MOST_BACKOFF_SECONDS))  # full jitter
-                ledger.renew("aws", task, [question.content for question in mine], pause + lasts)
-                time.sleep(pause)
             items = dict(zip([question.content for question in mine], _sent(send, mine), strict=True))
             answers = {content: item for content, item in items.items() if not isinstance(item, _Failure)}
             failures = {content: item for content, item in items.items() if isinstance(item, _Failure)}
-            if answers:
-                ledger.answer("aws", task, answers)
-            for content, failure in failures.items():
-                if failure.processed:
-                    ledger.refuse("aws", task, [content], failure.reason)
             found |= answers | {content: Unscored(failure.reason) for content, failure in failures.items()}
             mine = [q for q in mine if q.content in failures and failures[q.content].again]
             free = [c for c, failure in failures.items() if not (failure.processed or failure.again)]
             if attempt + 1 == settings.attempts:
                 free += [question.content for question in mine]
-            if free:
-                ledger.release("aws", task, free)
+            with suppress(sqlite3.Error):  # what we know is given nevertheless; the claims end as `interrupted`
+                if answers:
+                    ledger.answer("aws", task, answers)
+                for content, failure in failures.items():
+                    if failure.processed:
+                        ledger.refuse("aws", task, [content], failure.reason)
+                if free:
+                    ledger.release("aws", task, free)
         return found
 
     def _wait(self, task: str, question: _Question, send: _Send) -> dict[str, Any] | Unscored:
@@ -314,7 +362,10 @@ class Aws:
         longest = settings.attempts * (2 * settings.timeout_seconds + SLACK_SECONDS + MOST_BACKOFF_SECONDS)
         end = time.monotonic() + longest
         while time.monotonic() < end:
-            state = self._ledger.state("aws", task, question.content)
+            try:
+                state = self._ledger.state("aws", task, question.content)
+            except sqlite3.Error:
+                return Unscored("ledger unavailable")
             if state is None:
                 found = self._batch(task, [question], send)
                 if question.content in found:
@@ -323,6 +374,14 @@ class Aws:
                 return _known(state)
             time.sleep(POLL_SECONDS)
         return Unscored("interrupted")
+
+
+def _seconds(told_at: datetime | None) -> float:
+    return -math.inf if told_at is None else told_at.timestamp()
+
+
+def _latest(one: Mapping[str, float], other: Mapping[str, float]) -> dict[str, float]:
+    return {name: max(one.get(name, -math.inf), other.get(name, -math.inf)) for name in one.keys() | other.keys()}
 
 
 def _known(state: State) -> dict[str, Any] | Unscored:
@@ -378,7 +437,7 @@ def _refused(code: str) -> str:
 
 
 def _broken(error: Exception) -> str:
-    return "no credentials" if isinstance(error, BotoCoreError) else "ledger unavailable"
+    return "no credentials" if isinstance(error, NO_CREDENTIALS) else "wrong configuration"
 
 
 # What was answered

@@ -26,7 +26,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-BUSY_SECONDS = 30
+BUSY_SECONDS = 30  # so long others that write are waited for
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS answers (
@@ -48,11 +48,15 @@ CREATE TABLE IF NOT EXISTS forgotten (person TEXT PRIMARY KEY, at REAL NOT NULL)
 
 @dataclass
 class Content:
-    """What is to be asked: its hash, what asking costs, and whose it is (hashes of `person`)."""
+    """What is to be asked: its hash, what asking costs, whose it is (hashes of `person`).
+
+    told: when each of these told it last, in seconds since 1970; left out: unknown.
+    """
 
     content: str
     units: int
     persons: set[str] = field(default_factory=set)
+    told: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -90,9 +94,26 @@ class Ledger:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
         self._db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA secure_delete = ON")  # what is forgotten is overwritten
-        self._db.executescript(_SCHEMA)
+        try:
+            self._prepare()
+        except BaseException:
+            self._db.close()
+            raise
+
+    def _prepare(self) -> None:
+        """Make what is not there. A change to WAL does not wait for others that open the file, so this does."""
+        end = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                self._db.execute("PRAGMA journal_mode = WAL")
+                self._db.execute("PRAGMA secure_delete = ON")  # what is forgotten is overwritten
+                self._db.executescript(_SCHEMA)
+                return
+            except sqlite3.OperationalError as error:
+                code = error.sqlite_errorcode & 0xFF  # without what extends it
+                if code not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) or time.monotonic() > end:
+                    raise
+            time.sleep(0.02)
 
     def close(self) -> None:
         with self._lock:
@@ -123,7 +144,8 @@ class Ledger:
         """What is known of each content, by its hash; what nothing is known of is claimed for so many seconds.
 
         The units of what is claimed are reserved in the same step; what would be more than max_units of today (UTC) is
-        not claimed: reason `budget`. Each content is noted as told of its persons.
+        not claimed: reason `budget`. Each content is noted as told of its persons; not of those of whom it is to be
+        forgotten, and if that is all of them, it is not claimed: reason `forgotten`.
         """
         now = time.time()
         day = _day(now)
@@ -131,6 +153,10 @@ class Ledger:
         with self._writing() as db:
             spent = self._spent(day)
             for one in contents:
+                persons = [name for name in one.persons if not self._is_forgotten(name, one.told.get(name))]
+                if one.persons and not persons:
+                    states[one.content] = State(reason="forgotten")
+                    continue
                 key = (provider, task, one.content)
                 row = db.execute(
                     "SELECT answer, reason, until FROM answers WHERE provider = ? AND task = ? AND content = ?", key
@@ -144,7 +170,7 @@ class Ledger:
                     values = (*key, None, None, now + seconds, one.units, day, now)
                     db.execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
                     state = State(claimed=True)
-                links = [(name, one.content) for name in one.persons]
+                links = [(name, one.content) for name in persons]
                 db.executemany("INSERT OR IGNORE INTO links VALUES (?, ?)", links)
                 states[one.content] = state
             db.execute("INSERT OR REPLACE INTO spent VALUES (?, ?)", (day, spent))
@@ -175,7 +201,10 @@ class Ledger:
                 for units, day in db.execute(f"SELECT units, day {where}", key).fetchall():
                     db.execute("UPDATE spent SET units = units - ? WHERE day = ?", (units, day))
                 db.execute(f"DELETE {where}", key)
-            self._drop_links()
+                db.execute(
+                    "DELETE FROM links WHERE content = ? AND NOT EXISTS (SELECT 1 FROM answers WHERE content = ?)",
+                    (content, content),
+                )
 
     def state(self, provider: str, task: str, content: str) -> State | None:
         """What is known of a content now; None: nothing, its claim may have been released."""
@@ -219,7 +248,7 @@ class Ledger:
         with self._writing() as db:
             deleted = db.execute("DELETE FROM answers WHERE written < ?", (moment,)).rowcount
             db.execute("DELETE FROM spent WHERE day < ?", (_day(moment),))
-            self._drop_links()
+            db.execute("DELETE FROM links WHERE content NOT IN (SELECT content FROM answers)")
         self._truncate()
         return deleted
 
@@ -234,9 +263,9 @@ class Ledger:
                 [(value, provider, task, content) for content in contents],
             )
 
-    def _drop_links(self) -> None:
-        """Links to contents of which nothing is known any more."""
-        self._db.execute("DELETE FROM links WHERE content NOT IN (SELECT content FROM answers)")
+    def _is_forgotten(self, person: str, told: float | None) -> bool:
+        row = self._db.execute("SELECT at FROM forgotten WHERE person = ?", (person,)).fetchone()
+        return row is not None and (told is None or told <= row[0])
 
     def _truncate(self) -> None:
         """What was deleted is not left in the log of changes either, unless someone reads just now."""

