@@ -38,7 +38,7 @@ from botocore.exceptions import (
 )
 from elastic_transport import TransportError
 from elasticsearch import ApiError, Elasticsearch
-from elasticsearch.helpers import scan
+from elasticsearch.helpers import bulk, scan
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError, KafkaTimeoutError, UnknownTopicOrPartitionError
 from rich.console import Console
@@ -349,11 +349,15 @@ class Documents:
 
     def delete(self, index: str, query: Fields) -> int:
         """Delete what the query finds, or only count it; how much that was. 0 for a missing index."""
-        where: Fields = {"index": settings().prefix + index, "ignore_unavailable": True, "allow_no_indices": True}
-        self._client.indices.refresh(**where)
         if self._dry_run:
+            where: Fields = {"index": settings().prefix + index, "ignore_unavailable": True, "allow_no_indices": True}
+            self._client.indices.refresh(**where)
             return int(self._client.count(**where, query=query)["count"])
-        return int(self._client.delete_by_query(**where, query=query, conflicts="proceed", refresh=True)["deleted"])
+        # One by one and not by delete_by_query, which is of a module that an Elasticsearch may lack.
+        hits = self._scan(index, query, [])
+        actions = ({"_op_type": "delete", "_index": hit["_index"], "_id": hit["_id"]} for hit in hits)
+        deleted, _ = bulk(self._client, actions, refresh=True, ignore_status=404, stats_only=True)
+        return int(deleted)
 
     def pictures_of(self, names: Collection[str]) -> Iterator[Fields]:
         """What background_images says of these people's pictures."""

@@ -214,7 +214,10 @@ def environment() -> dict[str, str]:
     """This process's environment without what would lead Flink's scripts to another Flink, and with keys for moto."""
     # The last is what a Flink within this process tells its own workers: others would look for it in vain.
     foreign = ("FLINK_", "HADOOP_", "HBASE_", "YARN_", "JVM_ARGS", "PYFLINK_", "_FLINK", "PYTHON_LOOPBACK")
-    return moto.credentials() | {key: value for key, value in os.environ.items() if not key.startswith(foreign)}
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(foreign)}
+    # A job runs from a copy of its code, by which the settings' own default would be a folder of Flink's.
+    ledger = {"CROWDPULSE_ENRICH_LEDGER": str(settings().enrich_ledger.absolute())}
+    return moto.credentials() | kept | ledger
 
 
 def is_running() -> bool:

@@ -6,6 +6,7 @@ Their objects travel with the job: workers see neither this module nor the setti
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 
 from pyflink.table import Expression
 
@@ -35,9 +36,14 @@ def functions(chosen: Settings) -> Mapping[str, Callable[..., Expression]]:
     }
 
 
+@cache
+def _of_settings() -> Mapping[str, Callable[..., Expression]]:
+    return functions(settings())
+
+
 def __getattr__(name: str) -> Callable[..., Expression]:
     """One of them, for `CREATE TEMPORARY FUNCTION … AS 'udfs.background_functions.NAME' LANGUAGE PYTHON`."""
     try:
-        return functions(settings())[name]
+        return _of_settings()[name]
     except KeyError:
         raise AttributeError(name) from None

@@ -92,7 +92,7 @@ def test_the_demos_people_are_told_apart(checks: Pipeline) -> None:
     assert (people[PIA]["status"], people[PIA]["score"], people[PIA]["posts"]) == ("private", None, 0)
     assert people[PIA]["missing"] == ["posts: the profile is private"]
     assert people[TOM]["images"] == 0
-    assert people[TOM]["missing"] == ["images: none"]
+    assert "images: none" in people[TOM]["missing"]
     assert people[TOM]["captions"] > 0
     assert people[WILMA]["captions"] > 0
     assert people[WILMA]["present_keywords"] == []

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -116,15 +118,21 @@ def test_many_at_once_claim_each_content_once_within_the_budget(tmp_path: Path) 
         ledger.close()
 
 
-def test_many_at_once_open_a_new_ledger(tmp_path: Path) -> None:
-    start = threading.Barrier(8)
-
-    def opened(number: int) -> None:
-        start.wait()
-        Ledger(tmp_path / f"{number // 8}.sqlite").close()
-
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(opened, range(8 * 20)))
+def test_a_new_ledger_that_another_worker_is_making_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite itself does not wait before it changes a locked file to WAL."""
+    path = tmp_path / "ledger.sqlite"
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with monkeypatch.context() as hasty:
+            hasty.setattr("udfs.providers.ledger.BUSY_SECONDS", 0.1)
+            with pytest.raises(sqlite3.OperationalError, match="locked"):
+                Ledger(path)
+        ends = threading.Timer(0.3, other.execute, ["COMMIT"])
+        ends.start()
+        Ledger(path).close()
+        ends.join()
 
 
 def test_forgetting_deletes_what_only_this_person_told_and_nothing_can_be_read_afterwards(tmp_path: Path) -> None:
