@@ -452,9 +452,9 @@ def test_our_own_models_send_nothing(server: AwsServer, enrichment: Enrichment) 
 
 def put(s3: str, name: str, content: bytes) -> tuple[str, str, str]:
     client = s3_client(s3, "us-east-1")
-    client.create_bucket(Bucket="pictures")
-    client.put_object(Bucket="pictures", Key=name, Body=content)
-    return "pictures", name, hashlib.sha256(content).hexdigest()
+    client.create_bucket(Bucket="labelled")
+    client.put_object(Bucket="labelled", Key=name, Body=content)
+    return "labelled", name, hashlib.sha256(content).hexdigest()
 
 
 def test_rows_of_images(server: AwsServer, enrichment: Enrichment, s3: str) -> None:
@@ -464,10 +464,10 @@ def test_rows_of_images(server: AwsServer, enrichment: Enrichment, s3: str) -> N
     rows = evaluate(
         function,
         *[("ann", *place, TOLD) for place in (smoking, clean, smoking)],
-        ("ann", "pictures", "none.jpg", "0" * 64, TOLD),
-        ("ann", "pictures", "one.jpg", "1" * 64, TOLD),
+        ("ann", "labelled", "none.jpg", "0" * 64, TOLD),
+        ("ann", "labelled", "one.jpg", "1" * 64, TOLD),
         ("ann", *put(s3, "large.jpg", bytes(aws.IMAGE_BYTES + 1)), TOLD),
-        ("ann", "pictures", None, None, TOLD),
+        ("ann", "labelled", None, None, TOLD),
         ("gone", *put(s3, "three.jpg", b"of the forgotten"), TOLD),
     )
     assert [row["unscored_reason"] for row in rows] == [
