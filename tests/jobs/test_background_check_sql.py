@@ -12,7 +12,7 @@ from jobs import background_check
 from jobs._tables import ddl, sink_columns, sql
 from settings import ROOT
 from tests.conftest import Row
-from tests.jobs.test_background_check import KEYS, latest, picture, post, profile, tombstone
+from tests.jobs.test_background_check import picture, post, profile, tombstone
 
 SHOWN = re.findall(
     r"^<!-- sql -->\n```sql\n(.*?);\n```$",
@@ -95,17 +95,3 @@ def test_what_is_written_fits_the_sinks_by_position(t_env: TableEnvironment, sou
     assert {sink: fields.split(", ") for sink, fields in written} == declared
     assert plan.count("enriched_caption(") == plan.count("enriched_image(") == 1
     assert "UpdateFastStrategy" not in plan
-
-
-def test_the_views_run_with_the_functions_of_sql(t_env: TableEnvironment, sources: dict[str, Table]) -> None:
-    people = latest(t_env.from_path("checks"), KEYS["background_checks"])
-
-    assert {name: person["missing"] for name, person in people.items()} == {
-        "ann": ["images: 1 of 1 not scored"],
-        "bob": ["posts: the profile is private"],
-        "cem": ["captions: none", "images: none"],
-    }
-    ann = people["ann"]
-    assert (ann["posts"], ann["captions"], ann["toxic_captions"], ann["images"]) == (2, 2, 1, 1)
-    assert ann["evidence"] == ["alcohol: beer in 1 post (p2)", "weapons: rifle in 1 post (p2)"]
-    assert ann["version"] == 3 + (3 + 3 + 4) + (3 + 3)  # profile, posts with their tombstone (2 * 3 / 2), pictures
