@@ -7,7 +7,6 @@ Run again, it starts only what is missing.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from settings import settings
-from stack import cluster, flink, jobs, moto, processes, services
+from stack import cluster, flink, jobs, processes, services
 from stack.errors import StackError
 
 JOBS = (
@@ -162,8 +161,7 @@ def start(console: Console, source: str) -> None:
         if processes.pid(name):
             console.print(f"Producer {name} already runs.")
         else:
-            again = going_on(command) if ran_before else command
-            processes.run(name, [sys.executable, "-m", *again], moto.credentials() | dict(os.environ))
+            processes.run(name, [sys.executable, "-m", *(going_on(command) if ran_before else command)])
             console.print(f"Producer {name} runs in the background; `python -m stack logs {name}` shows what it says.")
     services.start_job_metrics()
     for job in JOBS:

@@ -2,8 +2,8 @@
 forgotten(username, told_at), a BOOLEAN.
 
 Who judges is chosen for each task by settings: AWS (Comprehend, Rekognition) or our own models; see `udfs.providers`.
-Made in the client, with all that a worker needs to know: `captions(Enrichment.of(settings()))`. From SQL, with the
-settings of the SQL client: `CREATE TEMPORARY FUNCTION captions AS 'udfs.aws.captions_by_settings' LANGUAGE PYTHON`.
+Made in the client, with all that a worker needs to know: `captions(Enrichment.of(settings()))`; for SQL, see
+`udfs.background_functions`.
 
 Every input gives a row; nothing stops the job. What has no answer is null and said, with the reason, in `unscored`
 (`sentiment: throttled`, `caption: empty`) or `unscored_reason`; the reasons are listed in `udfs.providers.aws` and
@@ -275,13 +275,3 @@ def _row_of(columns: dict[str, DataType]) -> DataType:
 def _function(function: ScalarFunction, result_type: DataType) -> Callable[..., Expression]:
     made: Callable[..., Expression] = udf(function, result_type=result_type, func_type="pandas")
     return made
-
-
-def __getattr__(name: str) -> Callable[..., Expression]:
-    """`captions_by_settings` and so on, made when they are named: workers have no settings."""
-    factories = {f"{factory.__name__}_by_settings": factory for factory in (captions, image_labels, forgotten)}
-    if name not in factories:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from settings import settings
-
-    return factories[name](Enrichment.of(settings()))

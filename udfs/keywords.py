@@ -30,7 +30,7 @@ import pandas as pd
 import snowballstemmer
 import yaml
 from pyflink.table import DataTypes, Expression
-from pyflink.table.udf import FunctionContext, ScalarFunction, udf
+from pyflink.table.udf import ScalarFunction, udf
 
 MAX_CHARACTERS: Final = 10_000  # what follows is not read; Instagram's captions have 2,200 at most
 MAX_WORDS: Final = 8  # of an entry
@@ -356,21 +356,16 @@ def keyword_columns(texts: pd.Series[str], languages: pd.Series[str], words: Key
 
 
 class KeywordFinder(ScalarFunction):  # type: ignore[misc]
-    """The Flink wrapper. The list travels with it, since workers see no settings; None: config/keywords.yaml."""
+    """The Flink wrapper. The list travels with it, since workers see no settings."""
 
-    def __init__(self, words: Keywords | None) -> None:
+    def __init__(self, words: Keywords) -> None:
         self._words = words
 
-    def open(self, function_context: FunctionContext) -> None:
-        if self._words is None:
-            self._words = read()
-
     def eval(self, texts: pd.Series[str], languages: pd.Series[str]) -> pd.DataFrame:
-        assert self._words is not None
         return keyword_columns(texts, languages, self._words)
 
 
-def keywords(words: Keywords | None = None) -> Callable[..., Expression]:
+def keywords(words: Keywords) -> Callable[..., Expression]:
     """The function (text, language) -> ROW(themes, words, negated), arrays of one length, for the words of a list."""
     function: Callable[..., Expression] = udf(
         KeywordFinder(words),
@@ -384,6 +379,3 @@ def keywords(words: Keywords | None = None) -> Callable[..., Expression]:
         func_type="pandas",
     )
     return function
-
-
-present_keywords = keywords()  # for SQL, with the words of config/keywords.yaml

@@ -26,6 +26,7 @@ from settings import ROOT, Settings
 from tests.aws_server import AwsServer
 from tests.conftest import Row, at
 from udfs import aws as functions
+from udfs import background_functions
 from udfs.aws import TASKS, Captions, Forgotten, Labels
 from udfs.providers import (
     Caption,
@@ -692,15 +693,8 @@ def test_the_server_speaks_json_too_and_asks_for_a_signature(server: AwsServer) 
     assert requests.get(f"{server.address}/counts", timeout=5).json()["requests"] == {"BatchDetectSentiment": 2}
 
 
-def test_in_flink(
-    t_env: TableEnvironment,
-    rows: Rows,
-    server: AwsServer,
-    enrichment: Enrichment,
-    s3: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Both functions as a SQL client names them, which makes them by the settings; constants may be arguments."""
+def test_in_flink(t_env: TableEnvironment, rows: Rows, server: AwsServer, enrichment: Enrichment, s3: str) -> None:
+    """The functions as they are made of settings and named in SQL; constants may be arguments."""
     told_by = Settings(
         s3_endpoint=s3,
         aws_endpoint=server.address,
@@ -711,7 +705,6 @@ def test_in_flink(
         enrich_language="aws",
         enrich_images="aws",
     )
-    monkeypatch.setattr("settings.settings", lambda: told_by)
     Ledger(enrichment.ledger).forget("gone", at(5))
     bucket, path, content_hash = put(s3, "one.jpg", b"picture 16")
     names = ("username", "text", "s3_path", "content_hash", "told_at")
@@ -722,7 +715,7 @@ def test_in_flink(
         DataTypes.ROW([DataTypes.FIELD(name, kind) for name, kind in zip(names, kinds, strict=True)]),
     )
     for name in ("captions", "image_labels", "forgotten"):
-        t_env.execute_sql(f"CREATE TEMPORARY FUNCTION {name} AS 'udfs.aws.{name}_by_settings' LANGUAGE PYTHON")
+        t_env.create_temporary_function(name, getattr(functions, name)(Enrichment.of(told_by)))
     selected = ", ".join(
         [f"c.`{name}` AS `{name}`" for name in functions.CAPTION_COLUMNS]
         + [f"i.{name} AS {name}" for name in functions.IMAGE_COLUMNS]
@@ -765,4 +758,4 @@ def test_in_flink(
         "DetectModerationLabels": {content_hash: 1},
     }
     with pytest.raises(AttributeError):
-        functions.other  # noqa: B018
+        background_functions.other  # noqa: B018

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from pyflink.table import DataTypes, Table, TableEnvironment
 
 from stack import package
-from udfs.keywords import Keywords, Match, find, keyword_columns, keywords, present_keywords, read
+from udfs.keywords import Keywords, Match, find, keyword_columns, keywords, read
 
 DEFAULT = read()
 
@@ -438,7 +438,7 @@ def test_flink_gives_arrays_and_runs_the_function_once(
     own: bool,
     expected: list[tuple[object, object, object]],
 ) -> None:
-    function = keywords(read(write(tmp_path, OWN))) if own else present_keywords
+    function = keywords(read(write(tmp_path, OWN)) if own else read())
     t_env.create_temporary_system_function("present_keywords", function)
     try:
         table = t_env.sql_query(
