@@ -40,7 +40,13 @@ class Record:
 class _Stat:
     state: str
     session: int
+    threads: int
     tick: int
+
+    @property
+    def runs(self) -> bool:
+        """Whether it has a thread that has not ended: a killed process holds its ports as long as one is ending."""
+        return self.state != "Z" or self.threads > 1
 
 
 def _boot() -> str:
@@ -54,7 +60,7 @@ def _stat(pid: int) -> _Stat | None:
     except OSError:
         return None
     fields = line.rpartition(")")[2].split()  # the name before it may hold blanks
-    return _Stat(state=fields[0], session=int(fields[3]), tick=int(fields[19]))
+    return _Stat(state=fields[0], session=int(fields[3]), threads=int(fields[17]), tick=int(fields[19]))
 
 
 def _record_file(name: str) -> Path:
@@ -77,7 +83,7 @@ def background_runs() -> list[str]:
 
 def _leader_runs(entry: Record) -> bool:
     stat = _stat(entry.pid)
-    return stat is not None and stat.state != "Z" and stat.tick == entry.tick and entry.boot == _boot()
+    return stat is not None and stat.runs and stat.tick == entry.tick and entry.boot == _boot()
 
 
 def _members(entry: Record) -> list[int]:
@@ -90,7 +96,7 @@ def _members(entry: Record) -> list[int]:
     pids = []
     for process in Path("/proc").glob("[0-9]*"):
         stat = _stat(int(process.name))
-        if stat and stat.session == entry.pid and stat.tick >= entry.tick and stat.state != "Z":
+        if stat and stat.session == entry.pid and stat.tick >= entry.tick and stat.runs:
             pids.append(int(process.name))
     return pids
 

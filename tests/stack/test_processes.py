@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -92,6 +93,25 @@ def test_a_process_that_ignores_sigterm_is_killed(own_place: Path) -> None:
     assert processes.stop("stubborn", timeout_seconds=0.2)
     assert not lives(pid)
     assert time.monotonic() - began > 0.2
+
+
+def test_a_process_runs_until_its_last_thread_has_ended(own_place: Path) -> None:
+    """A killed JVM is a zombie while other threads of it still end, and hold its ports."""
+    pid = start(
+        "half", sys.executable, "-c",
+        "import ctypes, threading, time; threading.Thread(target=time.sleep, args=(60,)).start();"
+        "ctypes.CDLL(None).pthread_exit(None)",
+        place=own_place,
+    )  # fmt: skip
+    deadline = time.monotonic() + 10
+    while lives(pid) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not lives(pid)
+    assert processes.pid("half") == pid
+    assert processes.members("half") == [pid]
+    processes.kill("half")
+    assert processes.pid("half") is None
+    assert processes.members("half") == []
 
 
 def test_a_process_is_asked_to_end_before_it_is_killed(own_place: Path) -> None:
