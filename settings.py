@@ -155,13 +155,67 @@ class Settings(BaseSettings):
         description="SQLite file of AWS's answers and of what was spent; default: in the data of the local stack.",
     )
 
+    chat_tick_ms: int = Field(
+        250, ge=20, le=10_000, description="How often a writer of chat messages tells the time to a silent topic."
+    )
+    chat_out_of_order_ms: int = Field(
+        300,
+        ge=0,
+        le=60_000,
+        description="How much later than its time a chat message may reach Kafka, with two writers.",
+    )
+    moderation_policy_file: Path | None = Field(
+        None, description="The policy before one is published; empty: config/moderation_policy.yaml."
+    )
+    moderation_strike_minutes: int = Field(
+        60, ge=1, le=1440, description="How long a strike counts: at first wholly, less by the minute, then not at all."
+    )
+    moderation_burst_seconds: int = Field(
+        10, ge=1, le=600, description="Within how many seconds many messages of one user are a flood."
+    )
+    moderation_copies_seconds: int = Field(
+        60, ge=1, le=3600, description="Within how many seconds copies of one message of a user are spam."
+    )
+    moderation_challenger: str = Field(
+        "",
+        pattern=r"^[a-z0-9_.-]*$",
+        description="Folder in models/challengers whose models run in shadow; empty: none.",
+    )
+    moderation_host: str = Field("127.0.0.1", description="Address that the moderation service listens on.")
+    moderation_api_keys: SecretStr = Field(
+        SecretStr(""),
+        description="Keys of the moderation service: name:key or name:key:moderator, with commas; empty: no key is asked.",
+    )
+    moderation_rate_limit: int = Field(
+        1200, ge=1, description="Requests a minute of each key, or of each address where no key is asked."
+    )
+    moderation_max_body_bytes: int = Field(
+        2_000_000, ge=1000, description="The largest body of a request to the moderation service."
+    )
+    moderation_history_minutes: int = Field(
+        720, ge=1, le=10_080, description="How far back the moderation service knows messages, in memory."
+    )
+    moderation_unscored_seconds: float = Field(
+        5, gt=0, le=600, description="After so long without a decision a message is shown as unscored."
+    )
+    moderation_review_share: float = Field(
+        0.01, ge=0, le=1, description="Share of the allowed messages that moderators are asked to look at."
+    )
+    moderation_retention_days: int = Field(
+        30, ge=1, le=3650, description="How long chat messages, decisions and verdicts are kept in Kafka, in days."
+    )
+    moderation_webhook: str = Field(
+        "", pattern=r"^(https?://\S+)?$", description="Where alerts of the watched models are sent; empty: only logged."
+    )
+    kinesis_endpoint: str = Field("", pattern=r"^(https?://\S+)?$", description="Address of Kinesis; empty: AWS's own.")
+
     data: str = Field("", description="Folder of the data sets for training; empty: ../shared/data beside the project.")
     model_artifacts: str = Field(
         "", description="Where MLflow keeps trained models, for example s3://models; empty: .stack/mlflow."
     )
 
     parallelism: int = Field(2, ge=1, le=64, description="Parallelism of each Flink job.")
-    task_slots: int = Field(20, ge=1, le=256, description="Slots of the local Flink cluster.")
+    task_slots: int = Field(24, ge=1, le=256, description="Slots of the local Flink cluster.")
     taskmanager_memory: str = Field("4g", pattern=r"^\d+[mg]$", description="Memory of the local TaskManager process.")
     elasticsearch_heap: str = Field("1g", pattern=r"^\d+[mg]$", description="Heap of the local Elasticsearch.")
     kafka_heap: str = Field("512m", pattern=r"^\d+[mg]$", description="Heap of the local Kafka broker.")

@@ -19,6 +19,7 @@ OFFSETS = {
     "live-view": 90,
     "kafka": 92,
     "kafka-controller": 93,
+    "moderation": 95,
     "taskmanager-data": 121,
     "taskmanager-rpc": 122,
     "jobmanager-rpc": 123,
