@@ -1,0 +1,234 @@
+"""The versions of the chat's moderation policy: publishes them to the topic moderation_policies, and shows them.
+
+    python -m jobs.policy publish FILE                     in force ten seconds from now
+    python -m jobs.policy publish FILE --from TIME         in force from an ISO time on, for messages of that time
+    python -m jobs.policy publish FILE --shadow            runs beside the one in force; recorded, never acted on
+    python -m jobs.policy withdraw-shadow
+    python -m jobs.policy show
+
+A version, once published, is never changed: a replay judges old messages by it. The first one holds for all history.
+
+Exit code 0: done, or there already. 1: Kafka did not answer. 2: wrong arguments or a wrong policy: nothing is done.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from kafka import KafkaProducer
+from kafka.errors import KafkaError
+from rich.console import Console
+from rich.table import Table
+
+from jobs.replay import BROKER_WAIT_MS, InputError, messages_of
+from models.policy import Policy
+from settings import settings
+
+TOPIC = "moderation_policies"
+# By then every reader has it: so no message is judged before that should be judged by it.
+NOTICE = timedelta(seconds=10)
+BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+
+Slot = Literal["champion", "shadow"]
+
+
+class Published(NamedTuple):
+    """A record of the topic; no policy: from then on none is in the shadow."""
+
+    slot: str
+    version: str
+    valid_from: datetime
+    policy: str | None
+
+
+def published() -> list[Published]:
+    """What the topic holds, in the order of publication.
+
+    Raises InputError when there is no topic, KafkaError when Kafka does not answer.
+    """
+    found = []
+    for message in messages_of(settings().prefix + TOPIC):
+        try:
+            fields = json.loads(message)
+            valid_from = _utc(datetime.fromisoformat(fields["valid_from"]))
+            found.append(Published(fields["slot"], fields["version"], valid_from, fields["policy"]))
+        except (ValueError, KeyError, TypeError):
+            continue  # the job keeps it as a dead letter
+    return found
+
+
+def publish(policy: Policy, slot: Slot = "champion", valid_from: datetime | None = None) -> str:
+    """Publishes a version of the policy, if it is not there already; returns a sentence that says from when it holds.
+
+    Raises InputError for a version that is there with other content, and for a time before the newest version's;
+    KafkaError when Kafka does not answer.
+    """
+    there = published()
+    name = f"Policy {policy.version}" if slot == "champion" else f"Shadow policy {policy.version}"
+    same = [one for one in there if one.version == policy.version]
+    if any(one.policy != policy.to_json() for one in same):
+        raise InputError(
+            f"Version {policy.version} is published already with other content: give the file a new version."
+        )
+    of_slot = [one for one in there if one.slot == slot]
+    own = [one for one in of_slot if one.version == policy.version]
+    if own and of_slot[-1] == own[-1]:
+        return f"{name} is published already, in force from {_shown(own[-1].valid_from)}."
+    if own:
+        raise InputError(
+            f"{name} was in force before {of_slot[-1].version}. To return to it, publish it under a new version."
+        )
+    if slot == "champion" and not of_slot:
+        _send(Published(slot, policy.version, BEGINNING, policy.to_json()))
+        return f"{name} is published, the first one: in force for all messages, those of the past too."
+    begins = max(_whole(valid_from or BEGINNING), _soon())
+    if of_slot and begins <= of_slot[-1].valid_from:
+        raise InputError(
+            f"{of_slot[-1].version} is in force from {_shown(of_slot[-1].valid_from)}: give a later time by --from."
+        )
+    _send(Published(slot, policy.version, begins, policy.to_json()))
+    return f"{name} is published: in force for messages from {_shown(begins)}."
+
+
+def withdraw_shadow() -> str:
+    """Ends the shadow policy, if there is one; returns a sentence. Raises as `publish` does."""
+    of_slot = [one for one in published() if one.slot == "shadow"]
+    if not of_slot or of_slot[-1].policy is None:
+        return "There is no shadow policy."
+    begins = max(_soon(), of_slot[-1].valid_from + timedelta(milliseconds=1))
+    # A key of its own: compaction would take away the version itself, which a replay needs.
+    _send(Published("shadow", f"withdrawn-{_shown(begins)}", begins, None))
+    return f"Shadow policy {of_slot[-1].version} is withdrawn: not in force for messages from {_shown(begins)}."
+
+
+def ensure_published() -> str:
+    """Publishes the default policy when there is no policy at all; returns a sentence.
+
+    Raises ValueError for a default policy that is wrong, else as `publish` does.
+    """
+    of_slot = [one for one in published() if one.slot == "champion"]
+    return publish(Policy.default()) if not of_slot else f"Policy {of_slot[-1].version} is the newest one."
+
+
+def _send(record: Published) -> None:
+    value = record._asdict() | {"valid_from": _shown(record.valid_from)}
+    producer = KafkaProducer(
+        bootstrap_servers=settings().kafka_bootstrap_servers, bootstrap_timeout_ms=BROKER_WAIT_MS, acks="all"
+    )
+    try:
+        future = producer.send(
+            settings().prefix + TOPIC,
+            key=f"{record.slot}:{record.version}".encode(),
+            value=json.dumps(value, ensure_ascii=False).encode(),
+        )
+        future.get(timeout=BROKER_WAIT_MS / 1000)
+    finally:
+        producer.close(timeout=10)
+
+
+def _soon() -> datetime:
+    """The earliest time from which a version that is published now can hold."""
+    return _whole(datetime.now(UTC) + NOTICE)
+
+
+def _whole(time: datetime) -> datetime:
+    """A time in whole milliseconds, as it is written."""
+    return time.replace(microsecond=time.microsecond // 1000 * 1000)
+
+
+def _utc(time: datetime) -> datetime:
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def _shown(time: datetime) -> str:
+    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def table(now: datetime) -> Table:
+    """The versions, newest last, each with whether it is in force now."""
+    there = published()
+    shown = Table("slot", "version", "in force from", "now", title=f"Policies in {settings().prefix}{TOPIC}")
+    for one in there:
+        of_slot = [other for other in there if other.slot == one.slot]
+        begun = [other for other in of_slot if other.valid_from <= now]
+        state = "from then" if one.valid_from > now else "in force" if one == begun[-1] else "past"
+        since = "the beginning" if one.valid_from == BEGINNING else _shown(one.valid_from)
+        shown.add_row(one.slot, one.version, since, state if one.policy else f"{state}: none")
+    return shown
+
+
+def iso_time(text: str) -> datetime:
+    """A time as an argument, UTC where no zone is given."""
+    try:
+        return _utc(datetime.fromisoformat(text))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no ISO time such as 2026-01-31T12:00:00Z") from None
+
+
+def read(file: Path) -> Policy:
+    """The policy of a file. Raises InputError for one that cannot be read or is wrong."""
+    try:
+        return Policy.parse(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{file} cannot be read: {error.strerror}.") from None
+    except ValueError as error:
+        raise InputError(f"{file}: {error}") from None
+
+
+def attempted(work: Callable[[], int], console: Console) -> int:
+    """What `work` returns; 2 with its sentence when the user can mend it, 1 when Kafka does not answer."""
+    try:
+        return work()
+    except InputError as error:
+        console.print(str(error), soft_wrap=True)
+        return 2
+    except KafkaError as error:
+        console.print(
+            f"Kafka at {settings().kafka_bootstrap_servers} did not answer: {error}. Is the stack up?", soft_wrap=True
+        )
+        return 1
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m jobs.policy", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    publishing = commands.add_parser("publish", help="publish a version")
+    publishing.add_argument("file", type=Path, metavar="FILE", help="the policy, YAML or JSON")
+    publishing.add_argument("--shadow", action="store_true", help="beside the one in force, without effect")
+    publishing.add_argument(
+        "--from",
+        dest="valid_from",
+        type=iso_time,
+        metavar="TIME",
+        help="in force from this ISO time (default: soon)",
+    )
+    commands.add_parser("show", help="the published versions")
+    commands.add_parser("withdraw-shadow", help="end the shadow policy")
+    options = parser.parse_args(arguments)
+
+    out = Console(markup=False, emoji=False, highlight=False)
+    error = Console(stderr=True, markup=False, emoji=False, highlight=False)
+
+    def work() -> int:
+        if options.command == "show":
+            out.print(table(datetime.now(UTC)))
+        elif options.command == "withdraw-shadow":
+            out.print(withdraw_shadow(), soft_wrap=True)
+        else:
+            slot: Slot = "shadow" if options.shadow else "champion"
+            out.print(publish(read(options.file), slot, options.valid_from), soft_wrap=True)
+        return 0
+
+    return attempted(work, error)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
