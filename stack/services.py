@@ -1,4 +1,4 @@
-"""The services that run beside the jobs: the live view of the dashboards, and what samples the jobs' metrics."""
+"""The services that run beside the jobs: the live view, the chat's moderation, and what samples the jobs' metrics."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from stack import cluster, ports, processes
 from stack.errors import StackError
 
 LIVE_VIEW = "live-view"
+MODERATION = "moderation"
 JOB_METRICS = "job-metrics"
-START_SECONDS = 30
+START_SECONDS = 60  # the chat's history of half a day takes half a minute to read
 
 
 def start_job_metrics() -> bool:
@@ -30,27 +31,45 @@ def live_view_url() -> str:
 
 def start_live_view() -> bool:
     """Start the live view and wait until it answers; False if it ran already. Raises StackError."""
-    ran_already = bool(processes.pid(LIVE_VIEW))
+    return _start(LIVE_VIEW, "services.live_view", f"{live_view_url()}/healthz")
+
+
+def moderation_url() -> str:
+    """Where the chat and its moderators' desk are."""
+    return f"http://{ports.HOST}:{ports.port('moderation')}"
+
+
+def start_moderation() -> bool:
+    """Start the moderation service and wait until it has read the chat's history; False if it ran already.
+
+    Raises StackError.
+    """
+    return _start(MODERATION, "services.moderation", f"{moderation_url()}/readyz")
+
+
+def _start(name: str, module: str, url: str) -> bool:
+    """Start a service, which listens on the port of its name, and wait until `url` answers; False if it ran already."""
+    ran_already = bool(processes.pid(name))
     if not ran_already:
-        number = ports.port("live-view")
+        number = ports.port(name)
         if ports.is_taken(number) and not ports.becomes_free(number):
-            raise StackError(f"Port {number}, the live view's, is taken by {ports.holder(number)}.")
-        processes.run(LIVE_VIEW, [sys.executable, "-m", "services.live_view"])
+            raise StackError(f"Port {number}, that of {name}, is taken by {ports.holder(number)}.")
+        processes.run(name, [sys.executable, "-m", module])
     deadline = time.monotonic() + START_SECONDS
-    while not _answers():
-        if not processes.pid(LIVE_VIEW):
-            last = cluster.last_lines(processes.log_file(LIVE_VIEW), 5)
-            raise StackError("\n".join(["The live view has ended:", *last]))
+    while not _answers(url):
+        if not processes.pid(name):
+            last = cluster.last_lines(processes.log_file(name), 5)
+            raise StackError("\n".join([f"The service {name} has ended:", *last]))
         if time.monotonic() > deadline:
             raise StackError(
-                f"The live view does not answer after {START_SECONDS} s: `python -m stack logs {LIVE_VIEW}`."
+                f"The service {name} does not answer after {START_SECONDS} s: `python -m stack logs {name}`."
             )
         time.sleep(0.2)
     return not ran_already
 
 
-def _answers() -> bool:
+def _answers(url: str) -> bool:
     try:
-        return requests.get(f"{live_view_url()}/healthz", timeout=2).ok
+        return requests.get(url, timeout=2).ok
     except requests.RequestException:
         return False

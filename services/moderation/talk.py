@@ -1,0 +1,118 @@
+"""The chat's protocol over one WebSocket: join a room, send messages, hear what is said and decided."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from concurrent.futures import Future
+from datetime import datetime
+from typing import Any
+
+from services.chat_log import NotWritten
+from services.moderation.chat import MAX_NAME, MAX_TEXT, Json, now
+from services.moderation.service import Service
+from services.moderation.sockets import Connection
+
+IDENTITY = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+
+
+class Refused(Exception):
+    """What somebody said is not done; `code` is one of the protocol's."""
+
+    def __init__(self, code: str, detail: str, **more: Any) -> None:
+        super().__init__(detail)
+        self.said = {"type": "error", "code": code, "detail": detail, **more}
+
+
+class Talk:
+    """What one connection says."""
+
+    def __init__(self, service: Service, connection: Connection, holder: str) -> None:
+        """`holder`: whose rate limit counts."""
+        self._service, self._connection, self._holder = service, connection, holder
+
+    async def take(self, said: Any) -> None:
+        """Do what was said, or answer with an error."""
+        identity = said.get("message_id") if isinstance(said, dict) else None
+        try:
+            if wait := self._service.buckets.wait_seconds(self._holder):
+                raise Refused("rate_limited", f"Too many messages: again in {wait} s.", retry_after=wait)
+            match said:
+                case {"type": "join"}:
+                    self._join(said)
+                case {"type": "send"}:
+                    await self._send(said)
+                case _:
+                    raise Refused("bad_request", "Send JSON whose type is join or send.")
+        except Refused as refusal:
+            self._refuse(refusal, identity)
+
+    def _refuse(self, refusal: Refused, identity: Any) -> None:
+        self._service.metrics.refused.labels(refusal.said["code"]).inc()
+        self._connection.put(refusal.said | ({"message_id": identity} if isinstance(identity, str) else {}))
+
+    def _join(self, said: Json) -> None:
+        room, user_name = _name(said, "room"), _name(said, "user_name")
+        chat, connection = self._service.chat, self._connection
+        self._service.sockets.enter(connection, room, user_name)
+        messages = [self._service.sockets.shown(each, connection) for each in chat.last_of(room)]
+        who = {"room": room, "user_name": user_name, **chat.standing(user_name, now())}
+        connection.put({"type": "joined", **who, "messages": messages})
+
+    async def _send(self, said: Json) -> None:
+        service, connection = self._service, self._connection
+        identity, text = said.get("message_id"), said.get("text")
+        if not connection.room:
+            raise Refused("not_joined", "Join a room first.")
+        if not isinstance(identity, str) or not IDENTITY.fullmatch(identity):
+            raise Refused("bad_request", "message_id is missing: a UUID.")
+        if not isinstance(text, str):
+            raise Refused("bad_request", "text is missing.")
+        if known := service.chat.messages.get(identity):
+            if known.room != connection.room:
+                raise Refused("bad_request", "Another message has this message_id.")
+            connection.put({"type": "message", "message": service.sockets.shown(known, connection)})
+            return
+        if identity in service.sending:
+            return  # its message comes, or an error
+        if not text.strip():
+            raise Refused("empty", "The message is empty.")
+        if len(text) > MAX_TEXT:
+            raise Refused("too_long", f"A message has at most {MAX_TEXT} characters.")
+        standing = service.chat.standing(connection.user_name, now())
+        if standing["muted_until"]:
+            raise Refused("muted", f"You are muted until {standing['muted_until']}.", **standing)
+        message = {
+            "message_id": identity,
+            "room": connection.room,
+            "user_name": connection.user_name,
+            "text": text,
+            "client_time": _time(said.get("client_time")),
+        }
+        try:
+            await service.send(message, lambda written: self._has_failed(written, identity))
+        except NotWritten as error:
+            raise Refused("unavailable", str(error)) from None
+
+    def _has_failed(self, written: Future[Json], identity: str) -> None:
+        error = written.exception()
+        if error is not None:
+            self._refuse(Refused("unavailable", "The message could not be kept. Send it again."), identity)
+
+
+def _name(said: Json, field: str) -> str:
+    value = said.get(field)
+    name = unicodedata.normalize("NFC", value).strip() if isinstance(value, str) else ""
+    if not 1 <= len(name) <= MAX_NAME or any(unicodedata.category(each) in ("Cc", "Cf", "Co", "Cs") for each in name):
+        raise Refused("bad_request", f"{field} is missing: 1 to {MAX_NAME} characters that can be seen.")
+    return name
+
+
+def _time(value: Any) -> str | None:
+    if value is None:
+        return None
+    try:
+        datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise Refused("bad_request", "client_time is no time in ISO 8601.") from None
+    return str(value)
