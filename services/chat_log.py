@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
-from contextlib import suppress
+from concurrent.futures import Future, InvalidStateError
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -66,34 +67,19 @@ class ChatLog:
         """
         self._servers = bootstrap_servers
         self._tick_seconds = (tick_ms or settings().chat_tick_ms) / 1000
-        self._producer: Any = None
+        self._topics = {topic: prefix + topic for topic in (MESSAGES, FEEDBACK)}
         try:
-            self._producer = KafkaProducer(
-                bootstrap_servers=bootstrap_servers,
-                bootstrap_timeout_ms=10_000,
-                max_block_ms=5_000,  # how long it looks for a topic
-                allow_auto_create_topics=False,
-                acks="all",
-                enable_idempotence=True,
-                linger_ms=3,
-                request_timeout_ms=ACKNOWLEDGED_SECONDS * 500,
-                delivery_timeout_ms=ACKNOWLEDGED_SECONDS * 1000,
-                reconnect_backoff_max_ms=1_000,
-                max_request_size=2 * 1024 * 1024,
-                # It refuses a record with neither key nor value, but looks before it serialises: b"" becomes no key.
-                key_serializer=SerializeWrapper(lambda key: key or None),
-            )
-            self._partitions = {
-                topic: [_Partition(prefix + topic, number) for number in sorted(self._numbers(prefix + topic))]
-                for topic in (MESSAGES, FEEDBACK)
-            }
+            self._producer, numbers = self._connected(wait_seconds=10)
         except KafkaError as error:
-            if self._producer:
-                self._producer.close(timeout=0)
             raise NotWritten(
-                f"No Kafka at {bootstrap_servers}, or no topics {prefix}{MESSAGES} and {prefix}{FEEDBACK} there"
+                f"No Kafka at {bootstrap_servers}, or no topics {' and '.join(self._topics.values())} there"
                 f" ({type(error).__name__}: {error}). `make up` starts the one and creates the others."
             ) from None
+        self._partitions = {
+            topic: [_Partition(self._topics[topic], number) for number in numbers[topic]] for topic in self._topics
+        }
+        # Each record that Kafka has not acknowledged yet: until when it may, its future, and how that fails.
+        self._waiting: deque[tuple[float, Future[Record], Callable[[str], None]]] = deque()
         self._closing = threading.Event()
         self._ticker = threading.Thread(target=self._tick, name="chat-log-ticks", daemon=True)
         self._ticker.start()
@@ -127,11 +113,31 @@ class ChatLog:
         self._closing.set()
         self._ticker.join()
         with suppress(KafkaTimeoutError):
-            self._producer.close(timeout=ACKNOWLEDGED_SECONDS + 5)
+            self._producer.flush(timeout=ACKNOWLEDGED_SECONDS)
+        _abandon(self._producer)
 
-    def _numbers(self, topic: str) -> set[int]:
-        numbers: set[int] = self._producer.partitions_for(topic)
-        return numbers
+    def _connected(self, wait_seconds: float) -> tuple[Any, dict[str, list[int]]]:
+        """A producer that knows both topics, so that no send waits for them, and the topics' partitions."""
+        producer = KafkaProducer(
+            bootstrap_servers=self._servers,
+            bootstrap_timeout_ms=int(wait_seconds * 1000),
+            max_block_ms=5_000,  # how long it looks for a topic
+            allow_auto_create_topics=False,
+            acks="all",
+            enable_idempotence=True,
+            linger_ms=3,
+            request_timeout_ms=ACKNOWLEDGED_SECONDS * 500,
+            delivery_timeout_ms=ACKNOWLEDGED_SECONDS * 1000,
+            reconnect_backoff_max_ms=1_000,
+            max_request_size=2 * 1024 * 1024,
+            # It refuses a record with neither key nor value, but looks before it serialises: b"" becomes no key.
+            key_serializer=SerializeWrapper(lambda key: key or None),
+        )
+        try:
+            return producer, {topic: sorted(producer.partitions_for(name)) for topic, name in self._topics.items()}
+        except KafkaError:
+            producer.close(timeout=0)
+            raise
 
     def _send(self, topic: str, fields: Mapping[str, Any], key: str) -> Future[Record]:
         def with_time(server_time: str) -> tuple[Record, bytes]:
@@ -146,13 +152,14 @@ class ChatLog:
         future: Future[Record] = Future()
         future.set_running_or_notify_cancel()  # what is on its way to Kafka cannot be called back
 
-        def failed(error: BaseException) -> None:
-            future.set_exception(
+        def failed(error: BaseException | str) -> None:
+            reason = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
+            _settle(
+                future.set_exception,
                 NotWritten(
-                    f"Kafka at {self._servers} has not taken a record for {partition.topic} within"
-                    f" {ACKNOWLEDGED_SECONDS} s ({type(error).__name__}: {error}). Is it up? Send it again with the"
-                    " same message_id."
-                )
+                    f"Kafka at {self._servers} has not taken a record for {partition.topic} ({reason}). Is it up? Send"
+                    " it again with the same message_id."
+                ),
             )
 
         try:
@@ -167,16 +174,19 @@ class ChatLog:
         except ValueError as error:
             future.set_exception(error)
         else:
-            sent.add_callback(lambda _place: future.set_result(record))
+            self._waiting.append((time.monotonic() + ACKNOWLEDGED_SECONDS, future, failed))
+            sent.add_callback(lambda _place: _settle(future.set_result, record))
             sent.add_errback(failed)
         return future
 
     def _tick(self) -> None:
-        partitions = [partition for topic in self._partitions.values() for partition in topic]
+        partitions = self._all_partitions()
         while True:
             due = min(partition.written for partition in partitions) + self._tick_seconds
             if self._closing.wait(max(due - time.monotonic(), 0.001)):
                 return
+            if self._fail_overdue(time.monotonic()):
+                self._connect_anew()
             for partition in partitions:
                 with partition.lock:
                     if time.monotonic() - partition.written < self._tick_seconds:
@@ -190,6 +200,47 @@ class ChatLog:
                         )
                     except (KafkaError, ValueError):  # the topic is away: those who send messages hear of it
                         partition.tick = None
+
+    def _fail_overdue(self, now: float) -> bool:
+        """Fail what has waited too long, and say whether anything had: kafka-python does not always do so."""
+        overdue = False
+        while self._waiting and (self._waiting[0][1].done() or self._waiting[0][0] <= now):
+            _deadline, future, failed = self._waiting.popleft()
+            overdue = overdue or not future.done() or future.exception() is not None
+            failed(f"no answer within {ACKNOWLEDGED_SECONDS} s")
+        return overdue
+
+    def _connect_anew(self) -> None:
+        """Take another producer, when Kafka answers: one that gave up records may never send again (kafka-python 3.0).
+
+        What still waits in the old one fails.
+        """
+        try:
+            producer, _numbers = self._connected(wait_seconds=1)
+        except KafkaError:
+            return
+        with ExitStack() as nobody_sends:
+            for partition in self._all_partitions():
+                nobody_sends.enter_context(partition.lock)
+            old, self._producer = self._producer, producer
+            _abandon(old)
+
+    def _all_partitions(self) -> list[_Partition]:
+        return [partition for partitions in self._partitions.values() for partition in partitions]
+
+
+def _abandon(producer: Any) -> None:
+    """End a producer and fail what waits in it, which `close` leaves waiting when it cannot flush."""
+    with suppress(KafkaTimeoutError):
+        producer.close(timeout=0)
+    producer._sender.force_close()
+    producer._sender.join()
+
+
+def _settle(outcome: Callable[[Any], None], value: object) -> None:
+    """Settle a future, but for one that is settled: an answer may come when its time is over."""
+    with suppress(InvalidStateError):
+        outcome(value)
 
 
 def _iso(milliseconds: int) -> str:
