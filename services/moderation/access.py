@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import hmac
 import math
+import re
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.cookies import CookieError, SimpleCookie
@@ -24,6 +25,7 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 COOKIE = "crowdpulse_session"
 SESSION_SECONDS = 12 * 3600
 SHORTEST_KEY = 8
+NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 BODY_SECONDS = 30  # for a body to arrive
 MOST_BUCKETS = 10_000
 LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
@@ -60,8 +62,10 @@ class Keys:
             name, _, rest = part.partition(":")
             key, _, role = rest.partition(":")
             where = f"CROWDPULSE_MODERATION_API_KEYS, entry {number}"
-            if not name or not key or role not in ("", "moderator"):
-                raise KeysError(f"{where}, is wrong: write name:key or name:key:moderator.")
+            if not NAME.fullmatch(name) or not key or role not in ("", "moderator"):
+                raise KeysError(
+                    f"{where}, is wrong: write name:key or name:key:moderator, the name of a-z, 0-9, - and _."
+                )
             if len(key) < SHORTEST_KEY:
                 raise KeysError(f"{where}, is too short a key: at least {SHORTEST_KEY} characters.")
             if name in self._keys or any(key.encode() == other for other, _ in self._keys.values()):
@@ -265,8 +269,3 @@ def _is_of_host(origin: str, host: str) -> bool:
     there, here = urlsplit(origin), urlsplit(f"//{host}")
     usual = {"http": 80, "https": 443}.get(there.scheme)
     return usual is not None and (there.hostname, there.port or usual) == (here.hostname, here.port or usual)
-
-
-def is_loopback(hosts: Iterable[str]) -> bool:
-    """Whether all of these addresses are this machine's own."""
-    return all(host in LOOPBACK for host in hosts)

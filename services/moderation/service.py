@@ -14,7 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 
 from fastapi import FastAPI, HTTPException
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
 from models.policy import Judgement, Moderator, Policy
 from models.runtime import Model
@@ -24,6 +24,8 @@ from services.moderation.chat import Chat, Event, Json, Record, now
 from services.moderation.reader import Reader
 from services.moderation.sockets import Sockets
 from settings import settings
+
+disable_created_metrics()  # a second series for each, which nobody asks for
 
 SWEEP_SECONDS = 0.2
 FORGET_SECONDS = 30

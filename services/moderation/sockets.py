@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
@@ -65,8 +66,9 @@ class Connection:
     async def _receive(self, take: Callable[[Any], Awaitable[None]]) -> None:
         while (message := await self._websocket.receive())["type"] == "websocket.receive":
             try:
-                said = orjson.loads(message.get("text") or message.get("bytes") or b"")
-            except orjson.JSONDecodeError:
+                # Not orjson: it refuses a lone surrogate, and with it the message_id that the answer needs.
+                said = json.loads(message.get("text") or message.get("bytes") or b"")
+            except (ValueError, RecursionError):
                 said = None
             await take(said)
 
@@ -116,7 +118,7 @@ class Sockets:
                 standing = self._chat.standing(event.user_name, now)
                 for connection in self._users.get(event.user_name, ()):
                     connection.put({"type": "you", "action": event.action, **standing})
-                self._tell_desks({"type": "user", "user_name": event.user_name, **standing})
+                self._tell_desks({"type": "user", "user_name": event.user_name, "action": event.action, **standing})
                 continue
             self._tell_room(event.kind, event.message)
             if event.kind == "decision" and self._chat.concerns_moderators(event.message):

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from concurrent.futures import Future
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeGuard
 
 from services.chat_log import NotWritten
 from services.moderation.chat import MAX_NAME, MAX_TEXT, Json, now
@@ -14,6 +14,7 @@ from services.moderation.service import Service
 from services.moderation.sockets import Connection
 
 IDENTITY = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Refused(Exception):
@@ -49,7 +50,7 @@ class Talk:
 
     def _refuse(self, refusal: Refused, identity: Any) -> None:
         self._service.metrics.refused.labels(refusal.said["code"]).inc()
-        self._connection.put(refusal.said | ({"message_id": identity} if isinstance(identity, str) else {}))
+        self._connection.put(refusal.said | ({"message_id": identity} if _is_identity(identity) else {}))
 
     def _join(self, said: Json) -> None:
         room, user_name = _name(said, "room"), _name(said, "user_name")
@@ -64,10 +65,10 @@ class Talk:
         identity, text = said.get("message_id"), said.get("text")
         if not connection.room:
             raise Refused("not_joined", "Join a room first.")
-        if not isinstance(identity, str) or not IDENTITY.fullmatch(identity):
+        if not _is_identity(identity):
             raise Refused("bad_request", "message_id is missing: a UUID.")
-        if not isinstance(text, str):
-            raise Refused("bad_request", "text is missing.")
+        if not isinstance(text, str) or SURROGATE.search(text):
+            raise Refused("bad_request", "text is missing, or is no Unicode.")
         if known := service.chat.messages.get(identity):
             if known.room != connection.room:
                 raise Refused("bad_request", "Another message has this message_id.")
@@ -98,6 +99,10 @@ class Talk:
         error = written.exception()
         if error is not None:
             self._refuse(Refused("unavailable", "The message could not be kept. Send it again."), identity)
+
+
+def _is_identity(value: Any) -> TypeGuard[str]:
+    return isinstance(value, str) and IDENTITY.fullmatch(value) is not None
 
 
 def _name(said: Json, field: str) -> str:
