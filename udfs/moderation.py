@@ -62,7 +62,7 @@ def judge(
 ) -> pd.DataFrame:
     """The ROWs of a batch, one a message."""
     values, names = texts.tolist(), rooms.tolist()
-    counts = _counts(copies), _counts(bursts)
+    counts = _counts(copies, len(values)), _counts(bursts, len(values))
     in_force = [_policy(text) or default for text in policies.tolist()]
     beside = [_policy(text) for text in shadow_policies.tolist()]
     of_room = [policy.room(room) for policy, room in zip(in_force, names, strict=True)]
@@ -102,8 +102,10 @@ def judge(
     return pd.DataFrame(rows, columns=list(FIELDS), index=texts.index)
 
 
-def _counts(values: pd.Series[int]) -> list[float]:
-    """As numbers, 1 for null."""
+def _counts(values: pd.Series[int] | int | None, size: int) -> list[float]:
+    """As numbers, 1 for null. Flink gives a literal of a query as it is, and not as a column."""
+    if not isinstance(values, pd.Series):
+        return [1.0 if values is None else float(values)] * size
     counts: list[float] = np.nan_to_num(values.to_numpy(dtype=np.float64, na_value=np.nan), nan=1).tolist()
     return counts
 

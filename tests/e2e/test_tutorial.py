@@ -73,7 +73,7 @@ def test_the_tutorials_files_pass_its_test_and_those_that_are_there(tree: Path) 
     said = python(
         tree, "pytest", "-q", f"tests/jobs/test_{JOB}.py",
         f"{configuration}::test_index_templates_are_json_with_the_three_patterns",
-        f"{configuration}::test_each_index_takes_just_the_columns_of_its_table",
+        f"{configuration}::test_each_index_takes_just_the_columns_of_its_tables",
         "tests/kibana/test_dashboards.py::test_every_panel_is_a_search_of_fields_that_are_declared[wikipedia-contested]",
     )  # fmt: skip
 

@@ -1,0 +1,45 @@
+-- One document per message: what was decided of it, as in moderation_decisions, and the newest verdict of a moderator, which
+-- overrides it (written through moderation_verdicts). Key: message_id. Written by jobs/moderation.py.
+-- `latency_ms`: from the server's time to the decision.
+CREATE TABLE moderation_messages (
+    message_id STRING,
+    room STRING,
+    user_name STRING,
+    text STRING,
+    server_time TIMESTAMP_LTZ(3),
+    decision STRING,
+    reasons ARRAY<STRING>,
+    ngrams ARRAY<STRING>,
+    toxic DOUBLE,
+    removed DOUBLE,
+    bullying DOUBLE,
+    cyberbullying STRING,
+    sentiment DOUBLE,
+    `language` STRING,
+    unscored_reason STRING,
+    copies BIGINT,
+    burst BIGINT,
+    strike_points BIGINT,
+    strikes DOUBLE,
+    `action` STRING,
+    muted_until TIMESTAMP_LTZ(3),
+    policy_version STRING,
+    model_version STRING,
+    shadow_decision STRING,
+    shadow_policy_version STRING,
+    shadow_model_version STRING,
+    is_late BOOLEAN,
+    decided_at TIMESTAMP_LTZ(3),
+    latency_ms BIGINT,
+    PRIMARY KEY (message_id) NOT ENFORCED
+) WITH (
+    'connector' = 'elasticsearch',
+    'hosts' = '${ELASTICSEARCH_HOSTS}',
+    'username' = '${ELASTICSEARCH_USERNAME}',
+    'password' = '${ELASTICSEARCH_PASSWORD}',
+    'api-key' = '${ELASTICSEARCH_API_KEY}',
+    'ssl.ca' = '${ELASTICSEARCH_SSL_CA}',
+    'index' = '${PREFIX}moderation_messages',
+    'sink.write-mode' = 'merge',
+    'sink.failure-handler' = 'index:${PREFIX}rejected_documents'
+);
