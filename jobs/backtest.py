@@ -41,7 +41,8 @@ DECIDED, FEEDBACK = "moderation_decisions", "moderation_feedback"
 BATCH = 1000
 EXAMPLES = 20
 EXAMPLE_CHARACTERS = 80
-SHOWN_USERS = 20
+ROOMS = 20
+USERS = 20
 TOLD_SECONDS = 10.0
 
 Move = tuple[str, str]
@@ -178,18 +179,18 @@ class Report:
             shown.add_row(before, after, f"{count:,}", f"{count / total:.2%}")
         yield shown
 
-        shown = Table("room", "messages", *(f"{name}: then, now" for name in (*DECISIONS, UNSCORED)), "changed")
-        for room, moves in sorted(self.by_room.items(), key=lambda item: -item[1].total())[:EXAMPLES]:
-            cells = [
-                f"{sum(moves[move] for move in moves if move[0] == name):,}, "
-                f"{sum(moves[move] for move in moves if move[1] == name):,}"
-                for name in (*DECISIONS, UNSCORED)
-            ]
+        names = (*DECISIONS, UNSCORED)
+        shown = Table("room", "messages", *names, "changed", title="Rooms: then→now")
+        for room, moves in sorted(self.by_room.items(), key=lambda item: -item[1].total())[:ROOMS]:
+            then, now = (
+                [sum(n for move, n in moves.items() if move[side] == name) for name in names] for side in (0, 1)
+            )
+            cells = [f"{before:,}→{after:,}" for before, after in zip(then, now, strict=True)]
             changed = sum(count for (before, after), count in moves.items() if before != after)
             shown.add_row(_example(room), f"{moves.total():,}", *cells, f"{changed / moves.total():.2%}")
         yield shown
-        if len(self.by_room) > EXAMPLES:
-            yield f"And {len(self.by_room) - EXAMPLES} rooms with fewer messages."
+        if len(self.by_room) > ROOMS:
+            yield f"And {len(self.by_room) - ROOMS:,} rooms with no more messages than these."
 
         shown = Table("reason", "then", "now", "new", "gone", title="Reasons")
         for reason in REASONS:
@@ -240,8 +241,8 @@ def _users(what: str, names: Iterable[str]) -> str:
     found = sorted(names)
     if not found:
         return f"Users who {what}: none."
-    more = f" and {len(found) - SHOWN_USERS} more" if len(found) > SHOWN_USERS else ""
-    return f"Users who {what}: {len(found):,} ({', '.join(map(_example, found[:SHOWN_USERS]))}{more})."
+    more = f" and {len(found) - USERS} more" if len(found) > USERS else ""
+    return f"Users who {what}: {len(found):,} ({', '.join(map(_example, found[:USERS]))}{more})."
 
 
 def _example(text: str | None) -> str:

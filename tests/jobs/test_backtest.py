@@ -160,9 +160,9 @@ def test_what_would_change_is_told(prefix: str, run: Callable[..., tuple[int, st
         ["hold", "allow", "1"],
         ["unscored", "unscored", "1"],
     ]
-    assert {row[0]: row[1:] for row in cells(said, "room")} == {
-        "lobby": ["9", "6, 2", "1, 6", "1, 0", "1, 1", "66.67%"],
-        "kids": ["1", "1, 0", "0, 1", "0, 0", "0, 0", "100.00%"],
+    assert {row[0]: row[1:] for row in cells(said, "Rooms")} == {
+        "lobby": ["9", "6→2", "1→6", "1→0", "1→1", "66.67%"],
+        "kids": ["1", "1→0", "0→1", "0→0", "0→0", "100.00%"],
     }
     assert cells(said, "Reasons") == [["toxic", "1", "6", "5", "0"], ["removed", "1", "0", "0", "1"],
                                       ["spam", "0", "1", "1", "0"]]  # fmt: skip
