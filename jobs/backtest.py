@@ -185,7 +185,7 @@ class Report:
             then, now = (
                 [sum(n for move, n in moves.items() if move[side] == name) for name in names] for side in (0, 1)
             )
-            cells = [f"{before:,}→{after:,}" for before, after in zip(then, now, strict=True)]
+            cells = [f"{before:,}→{after:,}" for before, after in zip(*sides, strict=True)]
             changed = sum(count for (before, after), count in moves.items() if before != after)
             shown.add_row(_example(room), f"{moves.total():,}", *cells, f"{changed / moves.total():.2%}")
         yield shown
