@@ -182,9 +182,7 @@ class Report:
         names = (*DECISIONS, UNSCORED)
         shown = Table("room", "messages", *names, "changed", title="Rooms: then→now")
         for room, moves in sorted(self.by_room.items(), key=lambda item: -item[1].total())[:ROOMS]:
-            then, now = (
-                [sum(n for move, n in moves.items() if move[side] == name) for name in names] for side in (0, 1)
-            )
+            sides = ([sum(n for move, n in moves.items() if move[side] == name) for name in names] for side in (0, 1))
             cells = [f"{before:,}→{after:,}" for before, after in zip(*sides, strict=True)]
             changed = sum(count for (before, after), count in moves.items() if before != after)
             shown.add_row(_example(room), f"{moves.total():,}", *cells, f"{changed / moves.total():.2%}")
