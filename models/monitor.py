@@ -464,7 +464,7 @@ def read_lines(path: Path) -> list[Message]:
 
 def window_of(messages: Iterable[Message], start: datetime, end: datetime) -> Window:
     """Those of the messages that are of this time."""
-    own = [one for one in messages if start <= _time(one) < end]
+    own = [one for one in messages if start <= sent_at(one) < end]
     chosen = np.sort(np.random.default_rng(0).permutation(len(own))[:MOST_MESSAGES])
     return Window(
         start,
@@ -475,7 +475,7 @@ def window_of(messages: Iterable[Message], start: datetime, end: datetime) -> Wi
     )
 
 
-def _time(message: Message) -> datetime:
+def sent_at(message: Message) -> datetime:
     found = datetime.fromisoformat(message["server_time"])
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
@@ -536,7 +536,7 @@ def report(reference: Sequence[Message], current: Sequence[Message], target: Pat
     made.save_html(str(target))
 
 
-def _moment(text: str) -> datetime:
+def moment(text: str) -> datetime:
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
@@ -559,11 +559,11 @@ def _arguments() -> argparse.ArgumentParser:
         prog="python -m models.monitor", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     begin = parser.add_mutually_exclusive_group()
-    begin.add_argument("--since", type=_moment, metavar="TIME", help="where the current window begins")
+    begin.add_argument("--since", type=moment, metavar="TIME", help="where the current window begins")
     begin.add_argument("--hours", type=_hours, default=_hours("24"), metavar="N", help="or how long it is (24)")
     parser.add_argument(
         "--until",
-        type=_moment,
+        type=moment,
         metavar="TIME",
         help="where it ends (now, by the minute; of a file: its newest message)",
     )
@@ -592,7 +592,7 @@ def windows(options: argparse.Namespace, client: Elasticsearch | None) -> tuple[
     """The reference and the current window that are asked for. Raises InputError; ApiError, TransportError."""
     known = [] if client else read_lines(Path(options.source))
     newest = (
-        max(map(_time, known)) + timedelta(milliseconds=1)
+        max(map(sent_at, known)) + timedelta(milliseconds=1)
         if known
         else datetime.now(UTC).replace(second=0, microsecond=0)
     )
@@ -608,7 +608,7 @@ def windows(options: argparse.Namespace, client: Elasticsearch | None) -> tuple[
 
     if options.reference:
         before = read_lines(options.reference)
-        times = list(map(_time, before))
+        times = list(map(sent_at, before))
         return window_of(before, min(times), max(times) + timedelta(milliseconds=1)), read(start, end)
     return read(start - options.reference_hours, start), read(start, end)
 

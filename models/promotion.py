@@ -21,10 +21,15 @@ class Decision:
 def decide(champion: Mapping[str, Any] | None, challenger: Mapping[str, Any], margin: float = MARGIN) -> Decision:
     """Compares two evaluations, as `evaluation.json` has them: `headline`, that figure, `classes`, `held_out`.
 
-    Without a champion the challenger is promoted. Evaluations of different held-out texts cannot be compared.
+    Without a champion the challenger is promoted. Evaluations of different held-out texts cannot be compared; but where
+    the champion was judged once more beside the challenger, on the same texts, that counts (`champion` in the
+    challenger's evaluation).
     """
     if champion is None:
         return Decision(True, ["There is no champion yet."])
+    beside = challenger.get("champion")
+    if beside and beside["version"] == champion.get("version"):
+        champion = beside
     if champion["held_out"] != challenger["held_out"]:
         return Decision(False, ["The champion was judged on other held-out texts: evaluate both on the same."])
     headline = challenger["headline"]

@@ -76,6 +76,13 @@ class Registry:
         file = self._weights / name / EVALUATION
         return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
 
+    def champion_model(self, name: str) -> runtime.Model | None:
+        """The champion; None if there is none, or none that this code can run."""
+        try:
+            return runtime.load(name, self._weights)
+        except (LookupError, ValueError):
+            return None
+
     def challenger(self, name: str) -> dict[str, Any] | None:
         """The evaluation of the challenger; None if there is none."""
         version = self._challenger(name)
@@ -84,18 +91,23 @@ class Registry:
         with tempfile.TemporaryDirectory() as folder:
             return json.loads((self._files(version, Path(folder)) / EVALUATION).read_text(encoding="utf-8"))  # type: ignore[no-any-return]
 
+    def export(self, name: str, folder: Path) -> None:
+        """Copies the challenger's files to `folder`/NAME. Raises LookupError when there is no challenger."""
+        version = self._challenger(name)
+        if version is None:
+            raise LookupError(f"{name} has no challenger.")
+        with tempfile.TemporaryDirectory() as temporary:
+            files = self._files(version, Path(temporary))
+            shutil.rmtree(folder / name, ignore_errors=True)
+            shutil.copytree(files, folder / name)
+
     def promote(self, name: str) -> str:
         """Makes the challenger the champion: its files go to the champion's place. Returns its version there.
 
         Raises LookupError when there is no challenger.
         """
+        self.export(name, self._weights)
         version = self._challenger(name)
-        if version is None:
-            raise LookupError(f"{name} has no challenger.")
-        with tempfile.TemporaryDirectory() as folder:
-            files = self._files(version, Path(folder))
-            shutil.rmtree(self._weights / name, ignore_errors=True)
-            shutil.copytree(files, self._weights / name)
         self._client.set_registered_model_alias(name, "champion", version.version)
         self._client.delete_registered_model_alias(name, "challenger")
         return runtime.load(name, self._weights).version

@@ -157,18 +157,28 @@ def learn(task: Task, split: Split, progress: linear.Progress) -> linear.Linear:
     )
 
 
-def judge(task: Task, split: Split, model: runtime.Model, progress: linear.Progress) -> dict[str, Any]:
-    """The evaluation on the held-out texts, as the runtime scores them, beside scikit-learn's on the same.
+def figures(task: Task, split: Split, model: runtime.Model) -> dict[str, Any]:
+    """What two models are compared by: the figures of quality on the held-out texts, as the runtime scores them.
 
     A text that the runtime refuses to score counts as an answer of the harmless class.
     """
+    answers = [label or task.harmless for label in model.score(split.held_out_texts).labels]
+    found = evaluate.figures(split.held_out_labels, answers, task.classes)
+    return found | {"headline": task.headline, "held_out": split.held_out, "version": model.version}
+
+
+def judge(
+    task: Task, split: Split, model: runtime.Model, champion: runtime.Model | None, progress: linear.Progress
+) -> dict[str, Any]:
+    """The evaluation on the held-out texts, beside the champion's and scikit-learn's on the same."""
     truth, texts = split.held_out_labels, split.held_out_texts
     scores = model.score(texts)
     answers = [label or task.harmless for label in scores.labels]
     scored = [number for number, label in enumerate(scores.labels) if label is not None]
     ece, bins = evaluate.reliability([truth[one] for one in scored], scores.probabilities[scored], model.labels)
-    found = evaluate.figures(truth, answers, task.classes)
-    found |= {"headline": task.headline, "held_out": split.held_out, "ece": ece, "reliability": bins}
+    found = figures(task, split, model) | {"ece": ece, "reliability": bins}
+    if champion:
+        found["champion"] = figures(task, split, champion)
     found["unscored"] = len(texts) - len(scored)
     found["subgroups"] = evaluate.subgroups(texts, truth, answers, task.harmless)
     found["robustness"] = {
@@ -213,7 +223,7 @@ def cross_validate(task: Task, split: Split, strength: float) -> list[float]:
     return reached
 
 
-def _plain(function: Callable[..., Any]) -> Callable[..., Any]:
+def plain(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
@@ -223,17 +233,25 @@ def train(
     sample: int | None = None,
     registry: Registry | None = None,
     cards: Path | None = None,
-    step: Step = _plain,
+    step: Step = plain,
+    prepare: Callable[[Split], Split] | None = None,
 ) -> str:
-    """Runs all steps; returns the version of the new challenger in the registry. `step` wraps each step's function."""
+    """Runs all steps; returns the version of the new challenger in the registry.
+
+    step: wraps each step's function
+    prepare: what is done to the texts before learning (see `models.retrain`)
+    """
     threadpool_limits(1)  # what several threads add up is rounded otherwise, and the weights with it
     task, began = TASKS[name], time.monotonic()
+    registry = registry or Registry()
 
     def progress(line: str) -> None:
         print(f"{time.monotonic() - began:5.0f} s  {line}", flush=True)
 
     progress(f"{name}: reading and splitting")
     split = step(read)(task, where, sample)
+    if prepare:
+        split = prepare(split)
     progress(f"{name}: {len(split.texts):,} texts to learn from, {len(split.held_out_texts):,} to judge on")
     fitted = step(learn)(task, split, progress)
     with tempfile.TemporaryDirectory() as folder:
@@ -241,8 +259,7 @@ def train(
         fitted.save(files)
         model = runtime.load(name, Path(folder))
         progress(f"{name}: judging")
-        found = step(judge)(task, split, model, progress)
-        found["version"] = model.version
+        found = step(judge)(task, split, model, registry.champion_model(name), progress)
         found["learnt_from"] = len(split.texts)
         found["strength"] = fitted.c
         found["chosen"] = len(task.strengths) == 1  # not by cross-validation
@@ -252,7 +269,7 @@ def train(
         written = card.write(name, task.title, task.sets, found, cards or CARDS)
         progress(f"{name}: its card is {written}")
         parameters = {"strength": fitted.c, "sample": sample, "texts": len(split.texts)}
-        version = step((registry or Registry()).record)(name, files, found, parameters)
+        version = step(registry.record)(name, files, found, parameters)
     progress(
         f"{name}: {task.headline} {found[task.headline]:.4f}, scikit-learn {found['reference'][task.headline]:.4f}"
     )

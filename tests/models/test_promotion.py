@@ -26,6 +26,22 @@ CASES = {
     "a class missing": (CHAMPION, evaluation(0.90, 0.9), False, "does not know the class class 1"),
     "a class more": (CHAMPION, evaluation(0.85, 0.9, 0.8, 0.9), True, "better"),
     "other held-out texts": (CHAMPION, evaluation(0.99, 0.99, 0.99, held_out="other"), False, "other held-out texts"),
+    "other held-out texts, the champion judged on the same": (
+        CHAMPION | {"version": "m@1"},
+        evaluation(
+            0.65, 0.7, 0.6, held_out="other", champion=evaluation(0.6, 0.7, 0.5, held_out="other", version="m@1")
+        ),
+        True,
+        "0.6000 -> 0.6500",
+    ),
+    "other held-out texts, another champion judged on the same": (
+        CHAMPION | {"version": "m@2"},
+        evaluation(
+            0.65, 0.7, 0.6, held_out="other", champion=evaluation(0.6, 0.7, 0.5, held_out="other", version="m@1")
+        ),
+        False,
+        "other held-out texts",
+    ),
     "another headline": (
         CHAMPION | {"macro_recall": 0.7},
         evaluation(0.9, 0.9, 0.9, headline="macro_recall", macro_recall=0.6),
