@@ -62,7 +62,7 @@ class Reader(threading.Thread):
     def stop(self) -> None:
         """End the thread; waits for it and until Kafka has what was sent."""
         self._stopping.set()
-        self.join()
+        self.join(timeout=None if self.log else 1)  # where Kafka never answered, it may still be waiting for that
         if self.log:
             self.log.close()
 

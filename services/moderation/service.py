@@ -25,7 +25,7 @@ from services.moderation.reader import Reader
 from services.moderation.sockets import Sockets
 from settings import settings
 
-disable_created_metrics()  # a second series for each, which nobody asks for
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each
 
 SWEEP_SECONDS = 0.2
 FORGET_SECONDS = 30
