@@ -1,6 +1,6 @@
 """Every client of AWS: credentials only by boto3's default chain, timeouts, our name as the user agent.
 
-An S3 on this machine, such as moto of the local stack, needs none: any are good.
+An S3 or a Kinesis on this machine, such as moto of the local stack, needs none: any are good.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from botocore.config import Config
 
 AGENT = "crowdpulse/0.1"
 CONNECT_SECONDS = 5
+LOCAL_SERVICES = ("s3", "kinesis")
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -21,6 +22,11 @@ def s3_client(endpoint: str, region: str) -> Any:
     return _client(
         "s3", endpoint, region, 30, {"mode": "standard", "total_max_attempts": 5}, {"addressing_style": "path"}
     )
+
+
+def kinesis_client(endpoint: str, region: str) -> Any:
+    """A client of Kinesis. It makes each request once: see `connectors.kinesis_bridge`."""
+    return _client("kinesis", endpoint, region, 10, {"total_max_attempts": 1})
 
 
 def comprehend_client(endpoint: str, region: str, timeout_seconds: float, connections: int = 10) -> Any:
@@ -53,6 +59,6 @@ def _client(
     # A session of its own: the default one of boto3 must not be used by several threads at once.
     session = boto3.session.Session()
     keys = {}
-    if service == "s3" and urlsplit(endpoint).hostname in LOOPBACK and not session.get_credentials():
+    if service in LOCAL_SERVICES and urlsplit(endpoint).hostname in LOOPBACK and not session.get_credentials():
         keys = {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
     return session.client(service, endpoint_url=endpoint or None, region_name=region, config=config, **keys)
