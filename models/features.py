@@ -124,7 +124,7 @@ def _characters(signs: text.Bytes) -> Buckets:
 
 
 def _words(signs: text.Bytes, boundaries: Buckets) -> tuple[Buckets, Buckets]:
-    starts, stops = _word_edges(signs)
+    starts, stops = word_edges(signs)
     first_words = np.searchsorted(starts, boundaries)
     if not len(starts):
         return np.empty(0, np.int64), 2 * first_words
@@ -143,7 +143,7 @@ def _words(signs: text.Bytes, boundaries: Buckets) -> tuple[Buckets, Buckets]:
     return buckets, 2 * first_words
 
 
-def _word_edges(signs: text.Bytes) -> tuple[Buckets, Buckets]:
+def word_edges(signs: text.Bytes) -> tuple[Buckets, Buckets]:
     """Where words begin and end; the buffer itself begins and ends with END."""
     is_word = _IS_WORD[signs]
     edges = np.flatnonzero(is_word[1:] != is_word[:-1]) + 1
@@ -159,7 +159,7 @@ def pieces(one: str) -> list[tuple[str, int, bool]]:
     for size, buckets in zip(SIZES, features.characters, strict=True):
         at = np.flatnonzero(buckets != NOTHING)
         found += [(shown[i : i + size].decode("utf-8", "replace"), int(buckets[i]), False) for i in at]
-    starts, stops = _word_edges(signs)
+    starts, stops = word_edges(signs)
     for number, bucket in enumerate(features.words):
         if bucket != NOTHING:
             word, of_pair = divmod(number, 2)

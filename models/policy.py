@@ -19,9 +19,10 @@ import yaml
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from models import features, runtime
+from models import runtime
 from models.language import languages
 from models.runtime import Model, Scorer
+from models.text import normalise
 from settings import settings
 
 CLASSES = (
@@ -33,6 +34,7 @@ UNSCORED = "unscored"
 MODELS = ("toxicity", "removal", "cyberbullying", "sentiment")
 CHALLENGERS = resources.files("models") / "challengers"
 MOST_NGRAMS = 5
+CANDIDATES = 100  # among which those are that are within no other
 
 Decision = Literal["flag", "hold"]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -373,20 +375,17 @@ class Moderator:
         )
         if of == "bullying":  # no class of the model: of the kinds of bullying, the likeliest
             label = max(CLASSES[3:], key=lambda name: probabilities[CLASSES.index(name)])
-        added = self._models[model].contributions(text, label)
+        words = set(bytes(normalise([text])).strip(b"\xff").decode("utf-8", "replace").split())
         chosen: list[str] = []
-        for piece, value in sorted(added.items(), key=lambda item: (-item[1], item[0])):
+        for piece, value in self._models[model].strongest(text, label, CANDIDATES):
             if value <= 0 or len(chosen) == MOST_NGRAMS:
                 break
             piece = piece.strip()
-            # A character cut in half is no text to show.
-            shown = len(piece) > 1 and piece not in _SHAPES and "\ufffd" not in piece
+            # A letter or two of a longer word tell a reader nothing; a character cut in half is no text.
+            shown = len(piece.encode()) > (1 if piece in words else 2) and "\ufffd" not in piece
             if shown and not any(piece in other or other in piece for other in chosen):
                 chosen.append(piece)
         return chosen
-
-
-_SHAPES = frozenset(f"({name})" for name in features.SHAPE)
 
 
 def challenger_models(name: str) -> list[str]:

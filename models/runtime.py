@@ -97,10 +97,7 @@ class Model:
         The sum is the score of the label less its bias. In a model of two classes the first label's is the second's,
         negative.
         """
-        column = self.labels.index(label)
-        sign = 1.0
-        if len(self.labels) == 2:
-            column, sign = 0, 1.0 if column else -1.0
+        column, sign = self._column(label)
         pieces = features.pieces(one)
         added: defaultdict[str, float] = defaultdict(float)
         for of_words in (False, True):
@@ -113,6 +110,35 @@ class Model:
         for name, value in zip(features.SHAPE, features.extract([one]).shape[0] * self.shape[:, column], strict=True):
             added[f"({name})"] = sign * float(value)
         return dict(added)
+
+    def strongest(self, one: str, label: str, most: int) -> list[tuple[str, float]]:
+        """The pieces of a text that add most to the score of a label, and how much, the strongest first; no shape.
+
+        As `contributions` tells them, but for some 2 * `most` pieces at the utmost, in a tenth of the time on a long
+        text: only these are written out. Pieces of one bucket count as one, the first of them.
+        """
+        column, sign = self._column(label)
+        signs = text.normalise([one])
+        shown = bytes(signs).replace(b"\xff", b" ").replace(text.ADDRESS, b"~")
+        starts, stops = features.word_edges(signs)
+        found = features.extract([one])
+        added: defaultdict[str, float] = defaultdict(float)
+        for of_words, buckets in ((False, found.characters.ravel()), (True, found.words)):
+            at = np.flatnonzero(buckets != features.NOTHING)
+            rows = self.table.take(buckets[at], axis=0)
+            _, first, kinds = np.unique(buckets[at], return_index=True, return_inverse=True)
+            length = np.sqrt(max(rows[:, -1].sum(dtype=np.int64) * self.scale[-1], _LEAST))
+            sums = np.bincount(kinds, rows[:, column]) * sign * self.scale[column] / length
+            for kind in np.argsort(-sums, kind="stable")[:most]:
+                row, place = divmod(int(at[first[kind]]), 2 if of_words else found.characters.shape[1])
+                begin, end = (starts[row], stops[row + place]) if of_words else (place, place + features.SIZES[row])
+                added[shown[begin:end].decode("utf-8", "replace")] += float(sums[kind])
+        return sorted(added.items(), key=lambda item: (-item[1], item[0]))
+
+    def _column(self, label: str) -> tuple[int, float]:
+        """The column of the table that tells for a label, and the sign with which it does."""
+        column = self.labels.index(label)
+        return (0, 1.0 if column else -1.0) if len(self.labels) == 2 else (column, 1.0)
 
 
 _LEAST = 1e-6

@@ -162,6 +162,16 @@ def test_the_deciding_ngrams_are_of_the_text_and_raise_the_score(moderator: Mode
         assert without.probabilities["toxic"] < found.probabilities["toxic"]
 
 
+@pytest.mark.parametrize("name", ["toxicity", "cyberbullying"])
+def test_the_strongest_pieces_are_those_of_the_largest_contributions(name: str) -> None:
+    model = runtime.load(name)
+    for text, label in itertools.product([HARSH, "a", "see https://a.example", "so so so " * 300], model.labels):
+        added = {piece: value for piece, value in model.contributions(text, label).items() if not piece.startswith("(")}
+
+        assert dict(model.strongest(text, label, 10_000)) == pytest.approx(added, abs=1e-4)
+        assert model.strongest(text, label, 20)[0][0] == max(added, key=lambda piece: added[piece])
+
+
 def test_a_batch_is_judged_as_each_alone(moderator: Moderator) -> None:
     cases = list(itertools.product([KIND, HARSH, "", None, "f u c k this \U0001f600", "дурак"], ["a", "kids", "arena"]))
     texts, rooms = [text for text, _ in cases], [room for _, room in cases]
