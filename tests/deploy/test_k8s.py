@@ -403,7 +403,12 @@ def test_settings_are_those_of_the_code_and_no_secret_is_in_the_tree(
             text = file.read_text(encoding="utf-8")
             assert not re.search(rf"^\s*(- )?({'|'.join(secret)}|AWS_\w+)[ \t]*[=:][ \t]*\S", text, re.MULTILINE), file
     ignored = run(
-        "git", "-C", ROOT, "check-ignore", *(f"deploy/k8s/base/{name}.secret.env" for name in examples()), seconds=10
+        "git",
+        "-C",
+        ROOT,
+        "check-ignore",
+        *(f"deploy/k8s/base/secrets/{name}.secret.env" for name in examples()),
+        seconds=10,
     )
     if ignored.returncode != 128:  # not a git checkout
         assert len(ignored.stdout.splitlines()) == len(examples())
@@ -431,7 +436,7 @@ def test_pods_may_do_no_more_than_they_must(objects: list[Object]) -> None:
     images = {container["image"] for container in _containers(objects)}
     images |= {deployment["spec"]["image"] for deployment in of(objects, "FlinkDeployment")}
     assert {image.rpartition(":")[2] for image in images} == {tag}
-    assert {image.rpartition(":")[0].rpartition("/")[2] for image in images} == {"crowdpulse", "crowdpulse-training"}
+    assert {image.rpartition(":")[0].rpartition("/")[2] for image in images} == {"crowdpulse"}
 
 
 def _containers(objects: list[Object]) -> Iterator[Object]:
@@ -526,7 +531,7 @@ def passes(objects: list[Object], direction: str, labels: dict[str, str], namesp
     [
         ("flink", {"kafka", "elasticsearch", "s3"}),
         ("service", {"kafka"}),
-        ("monitor", {"kafka", "elasticsearch", "s3"}),  # and its webhook, by HTTPS as S3
+        ("monitor", {"elasticsearch", "s3"}),  # its webhook: by HTTPS, as S3
         ("setup", {"kafka", "elasticsearch"}),
     ],
 )
