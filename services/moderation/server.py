@@ -71,7 +71,7 @@ MessageId = Annotated[str, Path(min_length=1, max_length=MAX_ID)]
 
 
 def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    return {status: {"model": Problem} for status in (408, 413, 421, 422, 429, *statuses)}
+    return {status: {"model": Problem} for status in (400, 408, 413, 421, 422, 429, *statuses)}
 
 
 # The guard looks for the keys; these tell of them in the OpenAPI document.
@@ -244,14 +244,14 @@ async def give_verdict(the: The, moderator: AModerator, given: VerdictGiven) -> 
     return _shown(the, found)
 
 
-@api.post("/users/{user_name:path}/mute", tags=["moderators"], responses=_problems(503))
+@api.post("/users/{user_name:path}/mute", tags=["moderators"], responses=_problems(404, 503))
 async def mute(the: The, moderator: AModerator, user_name: UserName, given: MuteGiven) -> Standing:
     """From now on the user may not write for so many minutes."""
     await the.feedback({"kind": "mute", "user_name": user_name, "moderator": moderator.name, "minutes": given.minutes})
     return Standing(user_name=user_name, **the.chat.standing(user_name, now()))
 
 
-@api.delete("/users/{user_name:path}/mute", tags=["moderators"], responses=_problems(503))
+@api.delete("/users/{user_name:path}/mute", tags=["moderators"], responses=_problems(404, 503))
 async def unmute(the: The, moderator: AModerator, user_name: UserName) -> Standing:
     """The user may write again."""
     await the.feedback({"kind": "unmute", "user_name": user_name, "moderator": moderator.name})

@@ -170,7 +170,7 @@ def test_only_so_many_requests_of_a_key(guarded: Service) -> None:
     assert all(1 <= int(each.headers["Retry-After"]) <= 2 for each in refused)
     guarded.ask("GET", "/v1/models", headers=ANNA)  # another's are as many as before
     with guarded.join("den", "bob", additional_headers=SITE) as bob:
-        codes = []
+        codes: list[str] = []
         while codes[-1:] != ["rate_limited"] and len(codes) < 300:
             bob.send("")
             codes.append(bob.hear("error")["code"])
