@@ -18,6 +18,7 @@ from pyflink.table.expressions import col
 
 from jobs._kept import RECORD, unusable, with_newest
 from jobs._tables import insert, sql, table_environment
+from jobs.policy import ensure_published
 from models.policy import Policy
 from settings import settings
 from udfs.moderation import judge_function
@@ -406,6 +407,7 @@ def main() -> None:
     t_env.get_config().set("pipeline.auto-watermark-interval", "50 ms")
     t_env.get_config().set("python.fn-execution.bundle.time", "50")
     t_env.get_config().set("execution.buffer-timeout.interval", "10 ms")
+    ensure_published()  # the default, where no policy is there
     insert(t_env, outputs(*(t_env.from_path(table) for table in reads)))
 
 

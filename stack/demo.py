@@ -22,7 +22,7 @@ from stack.errors import StackError
 
 JOBS = (
     "kept_records", "wiki_edits", "wiki_intent", "wiki_users", "wiki_pages", "social_posts", "social_metrics",
-    "background_check",
+    "background_check", "moderation",
 )  # fmt: skip
 WAIT_SECONDS = 300
 
@@ -84,6 +84,9 @@ INDICES = (
         ("period_start", "username", "captions", "sentiment_mean", "toxic_share", "bullying_share"),
     ),
     Index("background_images", "posted_at", ("posted_at", "username", "post_id", "s3_path", "labels")),
+    Index("moderation_messages", "server_time", ("server_time", "room", "user_name", "decision", "reasons", "text")),
+    Index("moderation_users", "struck_at", ("struck_at", "user_name", "strikes", "flags", "action", "muted_until")),
+    Index("moderation_metrics", "window_start", ("window_start", "room", "messages", "allowed", "flagged", "held")),
     Index("job_metrics", "sampled_at", ("sampled_at", "job", "records_in", "records_out", "event_time_lag_seconds")),
     Index("index_metrics", "sampled_at", ("sampled_at", "index", "documents", "added", "newest_age_seconds")),
     Index("dead_letters", "rejected_at", ("rejected_at", "topic", "partition", "offset", "reason", "detail")),
@@ -105,6 +108,8 @@ WIKIMEDIA = {
 POSTS = ["--seed", "1", "--backfill", "1", "--rate", "30"]
 # Five made up people with the posts of a year, then two new ones a minute.
 INSTAGRAM = ["--backfill-days", "365", "--rate", "2"]
+# Some people in four rooms, a few of them rude.
+CHAT = ["--seed", "1", "--rate", "2"]
 # The public streams may hold no bots, no late and no malformed events for a while, and their windows last longer than
 # the demo waits; an alert is not for every hour.
 MAYBE_EMPTY = {
@@ -122,6 +127,7 @@ def producers(source: str) -> dict[str, list[str]]:
         f"wikimedia-{source}": ["producers.wikimedia", *WIKIMEDIA[source]],
         "posts": ["producers.posts", *POSTS],
         "instagram": ["producers.instagram", *INSTAGRAM],
+        "chat": ["producers.chat", *CHAT],
     }
 
 
@@ -263,6 +269,7 @@ def main(arguments: list[str] | None = None) -> int:
             wait_for_documents(console, client, options.source)
             show(console, client)
         services.start_live_view()
+        services.start_moderation()
     except StackError as error:
         console.print(str(error), style="red", highlight=False, markup=False)
         return 1
@@ -270,6 +277,7 @@ def main(arguments: list[str] | None = None) -> int:
         f"""
 The demo runs, after {time.monotonic() - began:.0f} s; events go on coming.
   dashboards     {services.live_view_url()}
+  chat           {services.moderation_url()}, and for moderators {services.moderation_url()}/moderator
   Flink          {flink.rest_url()}
   Elasticsearch  {settings().elasticsearch_hosts}/wiki_edits/_search?sort=event_time:desc
                  {settings().elasticsearch_hosts}/wiki_intent/_search?q=intent:vandalism

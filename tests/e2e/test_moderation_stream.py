@@ -1,0 +1,159 @@
+"""Chat moderation on the real stack, without the service: what is decided hangs on the messages alone."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import yaml
+from kafka import KafkaConsumer, TopicPartition
+
+from models.policy import Policy
+from services.chat_log import ChatLog
+from settings import settings
+from stack import flink, jobs
+from tests.e2e.conftest import Pipeline, restarts
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(400)]
+
+TEXTS = (
+    "good morning to all of you", "who has seen the match last night", "you are a stupid idiot and nobody wants you",
+    "the train is late again", "buy it now, only today",
+)  # fmt: skip
+MESSAGES = 600
+
+
+@pytest.fixture
+def chat(pipeline: Pipeline) -> Iterator[ChatLog]:
+    log = ChatLog(settings().kafka_bootstrap_servers, pipeline.prefix)
+    yield log
+    log.close()
+
+
+def records(pipeline: Pipeline, topic: str) -> list[dict[str, Any]]:
+    """All records of a topic that have a value."""
+    consumer = KafkaConsumer(bootstrap_servers=settings().kafka_bootstrap_servers)
+    name = pipeline.prefix + topic
+    places = [TopicPartition(name, number) for number in consumer.partitions_for_topic(name)]
+    consumer.assign(places)
+    ends = consumer.end_offsets(places)
+    consumer.seek_to_beginning()
+    found = []
+    while any(consumer.position(place) < ends[place] for place in places):
+        found += [json.loads(one.value) for batch in consumer.poll(500).values() for one in batch if one.value]
+    consumer.close()
+    return found
+
+
+def decisions(pipeline: Pipeline) -> dict[str, set[str]]:
+    """By message, what was decided of it, as JSON without the time of deciding: copies are one."""
+    found: dict[str, set[str]] = {}
+    for record in records(pipeline, "moderation_decisions"):
+        told = json.dumps({name: value for name, value in record.items() if name != "decided_at"}, sort_keys=True)
+        found.setdefault(record["message_id"], set()).add(told)
+    return found
+
+
+def when(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def test_a_replay_decides_the_same_and_a_policy_holds_from_its_time(
+    pipeline: Pipeline, chat: ChatLog, tmp_path: Path
+) -> None:
+    default = yaml.safe_load(Policy.default().to_json())
+    strict = default | {"version": "strict", "classes": {"toxic": {"hold": 0.0}}}
+    file = tmp_path / "strict.yaml"
+    file.write_text(json.dumps(strict), encoding="utf-8")
+    job = pipeline.start("moderation")
+    sent = chat.send_message(message(2)).result(30)  # an abusive one
+    pipeline.wait_for("the first decision", lambda: sent["message_id"] in decisions(pipeline), 120)
+
+    said = pipeline.python("jobs.policy", "publish", str(file))
+    assert said.returncode == 0, said.stderr
+    futures = []
+
+    def talk() -> None:
+        for number in range(MESSAGES):
+            futures.append(chat.send_message(message(number)))
+            time.sleep(16 / MESSAGES)
+
+    talking = threading.Thread(target=talk)
+    talking.start()
+    time.sleep(4)
+    flink.kill_taskmanager()
+    flink.start_taskmanager()
+    talking.join()
+    written = {one["message_id"]: one for one in [sent, *(future.result(30) for future in futures)]}
+    pipeline.wait_for("a decision of each message", lambda: decisions(pipeline).keys() == written.keys(), 150)
+    pipeline.wait_for("its restart to be told", lambda: restarts(job) >= 1)
+    of = json.loads(next(iter(decisions(pipeline)[sent["message_id"]])))
+    chat.send_feedback(
+        {"feedback_id": str(uuid4()), "kind": "verdict", "verdict": "overturn", "moderator": "mo"}
+        | {name: of[name] for name in ("message_id", "room", "user_name", "decision", "strike_points")}
+        | {"message_time": of["server_time"], "minutes": None, "is_sampled": False}
+    ).result(30)
+    pipeline.wait_for(
+        "documents and the verdict",
+        lambda: (
+            pipeline.count("moderation_messages") == len(written)
+            and pipeline.documents("moderation_messages")[of["message_id"]].get("verdict") == "overturn"
+        ),
+    )
+    live = decisions(pipeline)
+    jobs.cancel(pipeline.prefix + "moderation")
+
+    pipeline.run("moderation")
+
+    # The second run has written each decision once more: it is the same, so there is one of each message still.
+    assert len(records(pipeline, "moderation_decisions")) >= 2 * len(written)
+    assert decisions(pipeline) == live
+    assert {len(told) for told in live.values()} == {1}
+    told = {key: json.loads(next(iter(value))) for key, value in live.items()}
+    policies = {one["version"]: when(one["valid_from"]) for one in records(pipeline, "moderation_policies")}
+    from_then = policies["strict"]
+    assert from_then - when(sent["server_time"]) >= timedelta(seconds=10)
+    versions = Counter()
+    for key, one in told.items():
+        in_force = "strict" if when(written[key]["server_time"]) >= from_then else default["version"]
+        assert one["policy_version"] == in_force
+        assert one["decision"] == "hold" or in_force != "strict"
+        versions[in_force] += 1
+    assert min(versions[name] for name in ("strict", default["version"])) > MESSAGES // 10
+    assert not any(one["is_late"] for one in told.values())
+    struck = {key: one["strikes"] for key, one in told.items() if one["strike_points"]}
+    assert struck == pytest.approx(strikes_of(told.values()), abs=0.01)
+    minutes = pipeline.documents("moderation_metrics").values()
+    assert sum(minute["messages"] for minute in minutes) == len(written)
+    assert sum(minute["held"] for minute in minutes) == sum(one["decision"] == "hold" for one in told.values())
+    assert pipeline.count("dead_letters") == pipeline.count("late_events") == 0
+
+
+def message(number: int) -> dict[str, Any]:
+    return {
+        "message_id": str(uuid4()), "room": f"room {number % 5}", "user_name": f"user {number % 7}",
+        "text": f"{TEXTS[number % len(TEXTS)]} {number}", "client_time": None,
+    }  # fmt: skip
+
+
+def strikes_of(told: Any) -> dict[str, float]:
+    """The strikes of each user with each message that struck: points that fade evenly over the setting's minutes."""
+    fade = settings().moderation_strike_minutes * 60
+    found = {}
+    struck: dict[str, list[tuple[float, int]]] = {}
+    for one in sorted(told, key=lambda one: str(one["server_time"])):
+        if not one["strike_points"]:
+            continue
+        now = when(one["server_time"]).timestamp()
+        acts = struck.setdefault(one["user_name"], [])
+        acts.append((now, one["strike_points"]))
+        found[one["message_id"]] = sum(points * (1 - (now - then) / fade) for then, points in acts) / 1000
+    return found
