@@ -1,5 +1,5 @@
 -- One row per message of a chat room, and per record without a value, which is no message: it only tells the time (a tick).
--- Kafka key: room. Written by services/moderation, connectors/kinesis_bridge.py and producers/chat.py (services/chat_log.py).
+-- Kafka key: room. Written by services/moderation, connectors/kinesis_bridge.py and producers/chat.py.
 -- Event time is the server's time, which never falls within a partition. A writer sends ticks into partitions that are
 -- silent, so that the watermark of all of them goes on, and a message waits for no other partition: what is decided of it
 -- hangs on the topic's records alone, and is the same in a replay. A partition is idle only where its writer has ended.

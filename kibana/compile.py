@@ -3,9 +3,9 @@
     make dashboards                       with kb-dashboard in an environment of its own, for which it needs Python 3.12
     python -m kibana.compile --check      changes nothing; exit code 1 if a compiled file is not what its YAML gives
 
-What kb-dashboard cannot say is added here: the refresh interval, and that the last value of a text is read from the
-document, since a text has no doc values. `compiled.json` has the hash of each YAML that was compiled, so that a test
-can tell without kb-dashboard that one was changed since.
+What kb-dashboard cannot say is added here: the refresh interval, and that the last value of a text or a list is read
+from the document, since a text has no doc values, and of a list's Kibana would show one. `compiled.json` has the hash
+of each YAML that was compiled, so that a test can tell without kb-dashboard that one was changed since.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,7 @@ from typing import Any
 
 from kibana.dashboards import FOLDER, REFRESH_SECONDS, DashboardError, fields, load
 from kibana.queries import check
+from settings import ROOT
 
 TOOL = ".venv-dashboards/bin/kb-dashboard"
 COMPILE_SECONDS = 60
@@ -60,7 +62,7 @@ def finished(saved_object: dict[str, Any]) -> dict[str, Any]:
     for panel in panels:
         for layer in _layers(panel):
             for column in layer["columns"].values():
-                if column.get("operationType") == "last_value" and _is_text(panel, column["sourceField"]):
+                if column.get("operationType") == "last_value" and _of_document(panel, column["sourceField"]):
                     column["params"] = {**column.get("params", {}), "showArrayValues": True}
     attributes["panelsJSON"] = json.dumps(panels, ensure_ascii=False, sort_keys=True)
     return saved_object
@@ -71,9 +73,17 @@ def _layers(panel: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from panel["embeddableConfig"]["attributes"]["state"]["datasourceStates"]["formBased"]["layers"].values()
 
 
-def _is_text(panel: dict[str, Any], name: str) -> bool:
+def _of_document(panel: dict[str, Any], name: str) -> bool:
     references = panel["embeddableConfig"]["attributes"]["references"]
-    return any(fields(each["id"]).get(name) == "text" for each in references if each["type"] == "index-pattern")
+    indices = [each["id"] for each in references if each["type"] == "index-pattern"]
+    return any(fields(index).get(name) == "text" or name in _lists(index) for index in indices)
+
+
+def _lists(index: str) -> list[str]:
+    """The fields of an index that its table declares as arrays; a mapping does not tell."""
+    table = ROOT / "connectors" / f"{index}.sql"
+    declared = table.read_text(encoding="utf-8") if table.is_file() else ""
+    return re.findall(r"^ +`?(\w+)`? ARRAY<", declared, re.MULTILINE)
 
 
 def stamps(folder: Path = FOLDER) -> dict[str, str]:

@@ -27,6 +27,7 @@ KEPT_RECORDS = "kept_records"  # the job that shows what the others could not us
 KEPT = "kept"  # the graph of its topics, and of indices that no job writes
 TITLES = {
     "background": "Background check",
+    "moderation": "Chat moderation",
     "social": "Social posts",
     "wiki": "Wikipedia",
     "kept": "Kept records and health",
@@ -91,7 +92,8 @@ def tables(folder: Path = ROOT / "connectors") -> dict[str, Table]:
                 nodes = [("folder", options["path"].removeprefix("s3://${S3_BUCKET}/").replace("${PREFIX}", ""))]
             case other:
                 raise StackError(f"{file.name} has the connector {other}: teach stack/lineage.py what that is.")
-        programs = re.findall(r"\b((?:producers|services)/[\w/]+)\.py", comment)
+        programs = re.findall(r"\b(?:producers|services|connectors)/[\w/]+", comment)
+        programs += [name.replace(".", "/") for name in re.findall(r"[Ww]ritten by `python -m ([\w.]+)`", comment)]
         grain = comment.partition(". ")[0].removesuffix(".")
         found[file.stem] = Table(file.stem, tuple(nodes), grain, tuple(dict.fromkeys(programs)))
     return found
@@ -104,7 +106,8 @@ def jobs(folder: Path = ROOT / "jobs") -> dict[str, Job]:
         tree = ast.parse(file.read_text(encoding="utf-8"))
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "table_environment":
-                given = {keyword.arg: keyword.value for keyword in node.keywords}
+                given = dict(zip(("job", "reads", "writes"), node.args, strict=False))
+                given |= {keyword.arg: keyword.value for keyword in node.keywords if keyword.arg}
                 try:
                     names = [tuple(_strings(given[side], tree)) for side in ("reads", "writes")]
                 except (KeyError, ValueError) as error:

@@ -51,6 +51,12 @@ def test_what_is_known_of_the_jobs() -> None:
         (("job", "background_check"), ("folder", "background/images")),
         (("index", "background_images"), ("dashboard", "Background check")),
     } <= suites["background"]
+    assert {(("program", name), ("topic", "chat_messages")) for name in ("services/moderation", "producers/chat")} | {
+        (("program", "jobs/policy"), ("topic", "moderation_policies")),
+        (("job", "moderation"), ("index", "moderation_users")),
+        (("index", "moderation_users"), ("dashboard", "Chat moderation")),
+    } <= suites["moderation"]
+    assert (("program", "models/monitor"), ("index", "model_monitoring")) in suites["kept"]
     assert (("job", "wiki_edits"), ("topic", "late_events")) in suites["kept"]
     assert not {node for edge in suites["wiki"] for node in edge if node[1] in ("late_events", "dead_letters")}
 
@@ -110,7 +116,7 @@ def test_a_dashboard_on_an_index_that_is_not_declared_is_said(
     [
         ("t_env = table_environment('j', reads=['a', 'b'], writes=())", ("a", "b")),
         ("READS = ['a']\nt_env = table_environment('j', reads=[*READS, 'b'], writes=[])", ("a", "b")),
-        ("def main():\n    r = ['a']\n    return table_environment('j', reads=r, writes=[])", ("a",)),
+        ("def main():\n    r = ['a']\n    return table_environment('j', r, [])", ("a",)),
     ],
 )
 def test_a_jobs_tables_are_read_from_its_source(tmp_path: Path, source: str, reads: tuple[str, ...]) -> None:
