@@ -199,7 +199,8 @@ def create_topics(prefix: str | None = None, servers: str | None = None) -> list
         wanted = {prefix + topic.name: topic for topic in topics()}
         there = set(admin.list_topics())
         missing = {
-            name: {"num_partitions": topic.partitions, "replication_factor": 1, "configs": topic.config}
+            # -1: the brokers' own default, one copy on the local stack.
+            name: {"num_partitions": topic.partitions, "replication_factor": -1, "configs": topic.config}
             for name, topic in wanted.items()
             if name not in there
         }
