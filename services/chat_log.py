@@ -45,6 +45,7 @@ class _Partition:
         self.milliseconds = 0  # of the last record
         self.written = 0.0  # when, by time.monotonic()
         self.tick: Any = None  # kafka-python's future of the last one
+        self.ticked = 0.0  # when
 
     def now(self) -> int:
         """Unix milliseconds that never fall, also when the clock of the machine is put back. Call it under the lock."""
@@ -198,12 +199,16 @@ class ChatLog:
                         partition.tick = self._producer.send(
                             partition.topic, None, b"", partition=partition.number, timestamp_ms=milliseconds
                         )
+                        partition.ticked = partition.written
                     except (KafkaError, ValueError):  # the topic is away: those who send messages hear of it
                         partition.tick = None
 
     def _fail_overdue(self, now: float) -> bool:
         """Fail what has waited too long, and say whether anything had: kafka-python does not always do so."""
-        overdue = False
+        overdue = any(
+            each.tick and not each.tick.is_done and now - each.ticked > ACKNOWLEDGED_SECONDS
+            for each in self._all_partitions()
+        )
         while self._waiting and (self._waiting[0][1].done() or self._waiting[0][0] <= now):
             _deadline, future, failed = self._waiting.popleft()
             overdue = overdue or not future.done() or future.exception() is not None
