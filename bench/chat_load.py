@@ -40,6 +40,7 @@ MOST_A_SECOND_OF_ONE = 0.7  # the policy calls eight messages in ten seconds a f
 CLIENTS_OF_A_ROOM = 5
 DECIDED = ("clean", "flagged", "held")
 JOIN_SECONDS = 30
+LINGER_SECONDS = 1.0  # after the last, for what would come twice
 ON_LINUX = sys.platform == "linux"
 
 
@@ -156,7 +157,7 @@ async def load(url: str, rate: float, seconds: float, clients: int, rooms: int, 
         while time.perf_counter() < deadline and len(tally.messages) + len(tally.decisions) < 2 * expected:
             await asyncio.sleep(0.1)
         waited = time.perf_counter() - began - sending
-        await asyncio.sleep(1)  # for what would come twice
+        await asyncio.sleep(LINGER_SECONDS)
     except (OSError, InvalidHandshake, ConnectionClosed, TimeoutError) as error:
         said = "; ".join(tally.errors)
         raise LoadError(
