@@ -124,7 +124,7 @@ def kustomize() -> tuple[str, ...]:
             pytest.skip("There is no kustomize and no kubectl, nor Go, with which kustomize could be built.")
         with tempfile.TemporaryDirectory() as folder:
             built = run(
-                "go", "install", f"sigs.k8s.io/kustomize/kustomize/v5@{KUSTOMIZE}", seconds=300,
+                "go", "install", f"sigs.k8s.io/kustomize/kustomize/v5@{KUSTOMIZE}", seconds=600,
                 GOBIN=str(kept.parent), GOPATH=f"{folder}/path", GOCACHE=f"{folder}/cache", GOFLAGS="-modcacherw",
             )  # fmt: skip
         if built.returncode:
