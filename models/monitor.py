@@ -13,7 +13,7 @@ Units are dealt out anew to the two windows, PERMUTATIONS times; `value` is the 
 over these, so that it is about 0 without drift however few messages there are. The threshold is the larger of two: the
 least that matters (EFFECTS), and what chance reaches in one run of a hundred in any of the figures (Westfall and Young
 1993, max-T).
-Exit codes: 0 no alert, 1 Elasticsearch is away, 2 wrong input or too few messages, 3 alerts.
+Exit codes: 0 no alert, 1 Elasticsearch is away or refuses the figures, 2 wrong input or too few messages, 3 alerts.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ WEBHOOK_ATTEMPTS, WEBHOOK_TIMEOUT_SECONDS = 3, 5
 
 FIELDS = (
     "message_id", "user_name", "text", "server_time", "decision", "reasons", "toxic", "removed", "bullying",
-    "cyberbullying", "sentiment", "language", "copies", "model_version", "verdict", "is_sampled",
+    "cyberbullying", "sentiment", "language", "copies", "model_version", "verdict", "decision_at_verdict", "is_sampled",
 )  # fmt: skip
 
 Message = Mapping[str, Any]
@@ -294,6 +294,11 @@ def wilson(successes: int, trials: int) -> tuple[float, float]:
     return max(0.0, (middle - half) / (1 + square)), min(1.0, (middle + half) / (1 + square))
 
 
+def judged_decision(message: Message) -> str:
+    """The decision that a verdict is about: the one that the moderator saw, where it is known."""
+    return str(message.get("decision_at_verdict") or message["decision"])
+
+
 def agreement(window: Window) -> list[Document]:
     """What moderators' verdicts say, over all and per model version: documents without window and time.
 
@@ -307,8 +312,8 @@ def agreement(window: Window) -> list[Document]:
     found = []
     for version in [None, *sorted({version for version, _ in window.decided})]:
         judged = [one for one in window.judged if version in (None, one.get("model_version"))]
-        flagged = [one for one in judged if one["decision"] in FLAGGED]
-        sampled = [one for one in judged if one["decision"] == "allow" and one.get("is_sampled")]
+        flagged = [one for one in judged if judged_decision(one) in FLAGGED]
+        sampled = [one for one in judged if judged_decision(one) == "allow" and one.get("is_sampled")]
         groups: dict[str | None, list[Message]] = {None: flagged}
         for one in flagged if version is None else ():
             for reason in one.get("reasons") or ():

@@ -27,7 +27,7 @@ from elasticsearch import ApiError, NotFoundError, TransportError
 from elasticsearch.helpers import ScanError, scan
 
 from models import data, near_duplicates
-from models.monitor import FIELDS, FLAGGED, MESSAGES, InputError, Message, moment, read_lines, sent_at
+from models.monitor import FIELDS, FLAGGED, MESSAGES, InputError, Message, judged_decision, moment, read_lines, sent_at
 from models.policy import CLASSES
 from models.promotion import decide
 from models.train import SEED, TASKS, Split, Step, plain, train  # says it where libraries are missing
@@ -51,7 +51,7 @@ def label_of(message: Message, name: str) -> str | None:
     A message flagged for spam or flood alone tells nothing of its words when it is upheld. An allowed message that
     should have been flagged teaches toxicity and removal; of what kind its bullying is, nobody has said.
     """
-    decision, verdict = message.get("decision_at_verdict") or message["decision"], message.get("verdict")
+    decision, verdict = judged_decision(message), message.get("verdict")
     classes = [reason for reason in message.get("reasons") or () if reason in CLASSES]
     flagged = decision in FLAGGED
     if verdict not in ("uphold", "overturn") or not (flagged or decision == "allow"):
@@ -167,7 +167,7 @@ def verdicts(source: str, since: datetime | None) -> list[Message]:
     wanted: list[dict[str, Any]] = [{"exists": {"field": "verdict"}}, {"exists": {"field": "decision"}}]
     if since:
         wanted.append({"range": {"server_time": {"gte": since.isoformat()}}})
-    query = {"query": {"bool": {"filter": wanted}}, "_source": [*FIELDS, "decision_at_verdict"]}
+    query = {"query": {"bool": {"filter": wanted}}, "_source": list(FIELDS)}
     with elasticsearch_client(30) as client:
         try:
             hits = list(scan(client, index=settings().prefix + MESSAGES, query=query))

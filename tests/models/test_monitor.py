@@ -133,6 +133,7 @@ def test_agreement_with_moderators_is_estimated_with_intervals() -> None:
         *judged("allow", "overturn", 5, is_sampled=True),
         *judged("allow", "uphold", 45, is_sampled=True),
         *judged("allow", "overturn", 30),  # not by chance: tells nothing of the others
+        *judged("flag", "overturn", 9, decision_at_verdict="unscored"),  # was not flagged when it was looked at
         *judged("flag", "uphold", 5, "m2", reasons=["toxic"]),
         *judged("flag", "overturn", 25, "m2", reasons=["toxic"]),
         *judged("allow", "overturn", 10, "m2", is_sampled=True),
