@@ -169,7 +169,10 @@ class Scorer:
         for model, end in zip(self.models, self._ends, strict=True):
             own = slice(end - model.table.shape[1], end)
             scores = _normal(characters[:, own], model.scale) + _normal(words[:, own], model.scale)
-            scores += shape @ model.shape + model.bias
+            # One after the other: a matrix product rounds a text's sum differently in batches of other sizes.
+            for column, weights in zip(shape.T, model.shape, strict=True):
+                scores += column[:, np.newaxis] * weights
+            scores += model.bias
             found = model.probabilities(scores)
             chosen = (np.log(np.maximum(found, _LEAST)) + model.offsets).argmax(axis=1)
             probabilities = np.full((len(texts), len(model.labels)), np.nan, np.float32)
