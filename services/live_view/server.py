@@ -30,11 +30,20 @@ VENDOR = HERE / "node_modules"
 SEARCH_SECONDS = 20
 MAX_VALUES = 500  # of a filter
 # An index may have nothing new for so long: the longest windows that jobs write are ten minutes apart. Samples come
-# every ten seconds; people are gathered when somebody wants to know of them, and post when they like.
+# every ten seconds; people are gathered when somebody wants to know of them, and post when they like. A chat sleeps at
+# night, strikes are rarer, and the models are looked at once a day.
 MAY_BE_SILENT_SECONDS = 20 * 60
-SILENT_SECONDS = {"job_metrics": 120, "index_metrics": 120} | dict.fromkeys(
-    ("background_checks", "background_captions", "background_images"), 62 * 86_400
-)
+SILENT_SECONDS = {
+    "job_metrics": 120,
+    "index_metrics": 120,
+    "background_checks": 62 * 86_400,
+    "background_captions": 62 * 86_400,
+    "background_images": 62 * 86_400,
+    "moderation_messages": 12 * 3600,
+    "moderation_metrics": 12 * 3600,
+    "moderation_users": 7 * 86_400,
+    "model_monitoring": 26 * 3600,
+}
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:;"
     " base-uri 'none'; form-action 'none'; frame-ancestors 'none'",

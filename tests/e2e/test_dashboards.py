@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 import shutil
 import signal
 import socket
+import statistics
 import subprocess
 import sys
 import time
@@ -20,6 +22,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -30,6 +33,9 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from kibana import queries
 from kibana.dashboards import Panel, load
+from models.policy import Moderator, Policy
+from producers._chat_texts import RUDE_NOUNS
+from producers.chat import conversation
 from settings import ROOT, settings
 from stack import elasticsearch, kafka, moto
 from stack.demo import EVERY_STREAM
@@ -75,7 +81,7 @@ class Filled:
 
 @pytest.fixture(scope="module")
 def filled(running_stack: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Filled]:
-    """All jobs over an hour of generated posts and events, and over five people; samples of a job that runs."""
+    """All jobs over an hour of generated posts, events and talk, and over five people; samples of a job that runs."""
     run = Pipeline(f"test-{uuid.uuid4().hex[:8]}.")
     # So narrow a band that some minutes leave it.
     run.environment |= {"CROWDPULSE_ALERT_WIDTH": "1.5"}
@@ -104,6 +110,7 @@ def filled(running_stack: None, tmp_path_factory: pytest.TempPathFactory) -> Ite
             done = run.python(*command, environment=moto.credentials())
             assert done.returncode == 0, done.stderr[-2000:]
         check_people(run, tmp_path_factory.mktemp("ledger") / "enrichment.sqlite")
+        moderate_a_chat(run)
         for job in ("social_posts", "social_metrics", "wiki_edits", "wiki_intent", "wiki_users", "kept_records"):
             run.run(job)
         sample_a_job(run)
@@ -120,6 +127,77 @@ def check_people(run: Pipeline, ledger: Path) -> None:
         run.environment |= {"CROWDPULSE_ENRICH_LEDGER": str(ledger)}
         run.run("background_check")
         run.environment = before
+
+
+def moderate_a_chat(run: Pipeline) -> None:
+    """Forty minutes of talk, rude in the last ten, a policy in the shadow, verdicts, and what the monitor makes of it.
+
+    Moderators know who is rude, but for one message in fifteen.
+    """
+    begins = datetime.now(UTC) - timedelta(minutes=41)
+
+    def at(seconds: float) -> str:
+        return (begins + timedelta(seconds=seconds)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+    policy, rooms = Policy.default(), ("lobby", "games", "music", "kids")
+    stricter = json.loads(policy.to_json()) | {"version": "stricter", "classes": {"toxic": {"flag": 0.4, "hold": 0.9}}}
+    policies = {
+        "champion": {"version": policy.version, "valid_from": "1970-01-01T00:00:00.000Z", "policy": policy.to_json()},
+        "shadow": {"version": "stricter", "valid_from": at(0), "policy": json.dumps(stricter)},
+    }
+    friendly = conversation(7, rooms, 40, abusive=0.03, spam=0.03, flood=0.02)
+    rude = conversation(8, rooms, 40, abusive=0.35, spam=0.03, flood=0.02)
+    said = [each.message() for each in (*islice(friendly, 1800), *islice(rude, 600))]
+    messages = [each | {"server_time": at(second)} for second, each in enumerate(said)]
+    for each in messages[::400]:
+        each["text"] = " "  # nothing that could be scored
+    judged = Moderator.load().judge([each["text"] for each in messages], [each["room"] for each in messages], policy)
+    feedback: list[Document] = []
+    for second, (each, judgement) in enumerate(zip(messages, judged, strict=True)):
+        is_sampled = judgement.decision == "allow"
+        is_rude = any(noun in each["text"] for noun in RUDE_NOUNS) != (second % 15 == 0)
+        if judgement.decision == "unscored" or second % (16 if is_sampled else 3):
+            continue
+        feedback.append(
+            {
+                "feedback_id": str(uuid.uuid4()),
+                "kind": "verdict",
+                "verdict": "overturn" if is_sampled == is_rude else "uphold",
+                "message_id": each["message_id"],
+                "room": each["room"],
+                "user_name": each["user_name"],
+                "moderator": "mo",
+                "server_time": at(second + 30),
+                "message_time": each["server_time"],
+                "decision": judgement.decision,
+                "strike_points": judgement.strike_points,
+                "is_sampled": is_sampled,
+            }
+        )
+    rudest = next(each["user_name"] for each in reversed(feedback) if not each["is_sampled"])
+    mute = {
+        "kind": "mute",
+        "user_name": rudest,
+        "moderator": "mo",
+        "server_time": at(len(messages) + 30),
+        "minutes": 30,
+    }
+    feedback.append(mute | {"feedback_id": str(uuid.uuid4())})
+
+    run.produce(
+        "moderation_policies",
+        (record(f"{slot}:{each['version']}", {"slot": slot, **each}) for slot, each in policies.items()),
+    )
+    run.produce("chat_messages", (record(each["room"], each) for each in messages))
+    run.produce("moderation_feedback", (record(each["user_name"], each) for each in feedback))
+    run.run("moderation")
+    assert run.count("moderation_messages") == len(messages)
+    monitored = run.python("models.monitor", "--hours", "0.2", "--reference-hours", "0.55")
+    assert monitored.returncode == 3, f"rude talk is an alert: {monitored.stdout}{monitored.stderr}"
+
+
+def record(key: str, value: Mapping[str, Any]) -> tuple[bytes, bytes]:
+    return key.encode(), json.dumps(value).encode()
 
 
 def sample_a_job(run: Pipeline) -> None:
@@ -333,6 +411,64 @@ def test_background_figures_are_those_of_a_recount(filled: Filled) -> None:
     for panel, field in (("sentiment-over-time", "sentiment_mean"), ("toxic-over-time", "toxic_share")):
         known = [(month["username"], month[field]) for month in months if month.get(field) is not None]
         assert sorted((who, value) for _, who, value in rows(panel) if value is not None) == sorted(known) != []
+
+
+def test_moderation_figures_are_those_of_a_recount(filled: Filled) -> None:
+    messages = filled.documents("moderation_messages", "server_time")
+    flagged = {each["message_id"]: each for each in messages if each["decision"] in ("flag", "hold")}
+    judged = [each for each in messages if each.get("verdict")]
+
+    def rows(panel: str) -> list[list[Any]]:
+        return filled.rows("moderation", panel)
+
+    decisions = Counter(each["decision"] for each in messages)
+    assert set(decisions) == {"allow", "flag", "hold", "unscored"}
+    assert rows("messages") == [[len(messages)]] == [[2400]]
+    assert rows("flagged-share") == [[pytest.approx(decisions["flag"] / len(messages))]]
+    assert (rows("held"), rows("unscored")) == ([[decisions["hold"]]], [[decisions["unscored"]]])
+    for panel, action in (("warned", "warn"), ("muted", "mute")):
+        assert rows(panel) == [[len({each["user_name"] for each in messages if each["action"] == action})]] != [[0]]
+    assert rows("strikes") == [[pytest.approx(sum(each["strike_points"] for each in messages) / 1000)]]
+    ((median,),) = rows("latency-median")
+    assert median == pytest.approx(statistics.median(each["latency_ms"] for each in messages), rel=0.02)
+
+    by_room = Counter((each["room"], each["decision"]) for each in messages)
+    assert {(room, decision): number for room, decision, number in rows("rooms")} == by_room
+    by_reason = Counter((reason, each["decision"]) for each in messages for reason in each["reasons"] or [])
+    assert {(reason, decision): number for reason, decision, number in rows("reasons")} == by_reason
+    assert {"toxic", "spam", "flood"} <= {reason for reason, _ in by_reason}
+    warned, muted = (sum(each[place] or 0 for each in rows("actions")) for place in (1, 2))
+    by_action = Counter(each["action"] for each in messages if not each["is_late"])
+    assert (warned, muted) == (by_action["warn"], by_action["mute"])
+    users = {row[0]: row[1:] for row in rows("users")}
+    known = {each["user_name"]: each for each in filled.documents("moderation_users", "struck_at")}
+    assert [row[0] for row in users.values()] == sorted((each["strikes"] for each in known.values()), reverse=True)[:15]
+    assert all(row[1] == known[name]["flags"] for name, row in users.items())
+
+    upheld = [each["verdict"] == "uphold" for each in judged if each["message_id"] in flagged]
+    assert rows("precision") == [[pytest.approx(sum(upheld) / len(upheld))]]
+    sampled = [each for each in judged if each["is_sampled"] and each["decision"] == "allow"]
+    overturned = [each for each in sampled if each["verdict"] == "overturn"]
+    assert rows("missed") == [[pytest.approx(len(overturned) / len(sampled))]]
+    assert {(decision, verdict): number for decision, verdict, number in rows("verdicts")} == Counter(
+        (each["decision"], each["verdict"]) for each in judged
+    )
+    newest_first = sorted(overturned, key=lambda each: str(each["server_time"]), reverse=True)
+    assert [row[0] for row in rows("missed-messages")] == [each["message_id"] for each in newest_first[:10]]
+
+    beside = Counter((each["decision"], each["shadow_decision"]) for each in messages if each.get("shadow_decision"))
+    assert {("allow", "flag"), ("flag", "flag")} <= set(beside)
+    assert {
+        (row[1], column): row[number] for row in rows("shadow") for number, column in ((3, "allow"), (4, "flag"))
+    } == {(decision, column): beside[decision, column] for decision, _ in beside for column in ("allow", "flag")}
+    newest = rows("newest-flagged")
+    assert [row[1] for row in newest] == sorted((each["server_time"] for each in flagged.values()), reverse=True)[:15]
+    assert all(row[7] == ", ".join(flagged[row[0]]["ngrams"]) for row in newest)
+
+    measured = filled.documents("model_monitoring", "window_end")
+    assert rows("alerts") == [[sum(each["is_alert"] for each in measured)]] != [[0]]
+    precision = next(each for each in measured if each["metric"] == "flag_precision" and not each.get("item"))
+    assert {row[0]: row[2] for row in rows("agreement")}["flag_precision"] == precision["value"]
 
 
 def set_of(document: Document, field: str, part: str) -> set[str]:
