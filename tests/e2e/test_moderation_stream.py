@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -116,12 +116,12 @@ def test_a_replay_decides_the_same_and_a_policy_holds_from_its_time(
     # The second run has written each decision once more: it is the same, so there is one of each message still.
     assert len(records(pipeline, "moderation_decisions")) >= 2 * len(written)
     assert decisions(pipeline) == live
-    assert {len(told) for told in live.values()} == {1}
+    assert [sorted(told) for told in live.values() if len(told) > 1] == []
     told = {key: json.loads(next(iter(value))) for key, value in live.items()}
     policies = {one["version"]: when(one["valid_from"]) for one in records(pipeline, "moderation_policies")}
     from_then = policies["strict"]
     assert from_then - when(sent["server_time"]) >= timedelta(seconds=10)
-    versions = Counter()
+    versions: Counter[str] = Counter()
     for key, one in told.items():
         in_force = "strict" if when(written[key]["server_time"]) >= from_then else default["version"]
         assert one["policy_version"] == in_force
@@ -144,16 +144,16 @@ def message(number: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def strikes_of(told: Any) -> dict[str, float]:
+def strikes_of(told: Collection[dict[str, Any]]) -> dict[str, float]:
     """The strikes of each user with each message that struck: points that fade evenly over the setting's minutes."""
     fade = settings().moderation_strike_minutes * 60
-    found = {}
-    struck: dict[str, list[tuple[float, int]]] = {}
-    for one in sorted(told, key=lambda one: str(one["server_time"])):
-        if not one["strike_points"]:
-            continue
-        now = when(one["server_time"]).timestamp()
-        acts = struck.setdefault(one["user_name"], [])
-        acts.append((now, one["strike_points"]))
-        found[one["message_id"]] = sum(points * (1 - (now - then) / fade) for then, points in acts) / 1000
-    return found
+    acts: dict[str, list[tuple[float, int, str]]] = {}
+    for one in told:
+        if one["strike_points"]:
+            act = (when(one["server_time"]).timestamp(), one["strike_points"], one["message_id"])
+            acts.setdefault(one["user_name"], []).append(act)
+    return {
+        message_id: sum(points * (1 - (now - then) / fade) for then, points, _ in of_user if then <= now) / 1000
+        for of_user in acts.values()
+        for now, _, message_id in of_user
+    }
