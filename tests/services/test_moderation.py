@@ -262,6 +262,19 @@ def test_what_cannot_be_sent(service: Service) -> None:
         assert closed.value.rcvd.code == 1009
 
 
+def test_who_does_not_read_is_disconnected(service: Service) -> None:
+    with service.join("slow", "sid", max_queue=1, close_timeout=0.2) as sid, service.join("slow", "tom") as tom:
+        identity = sid.send("x" * 2000)
+        sid.hear("message", identity)
+        deadline = time.monotonic() + 20
+        with pytest.raises(ConnectionClosed):  # each is answered by the message, and none of the answers is read
+            while time.monotonic() < deadline:
+                sid.send("x", identity)
+        tom.hear("message", tom.send("and you?"))
+    with service.join("slow", "sid") as sid:
+        assert [each["text"] for each in sid.joined["messages"]] == ["x" * 2000, "and you?"]
+
+
 def test_without_a_decision_a_message_is_unscored_until_there_is_one(service: Service, job: Job) -> None:
     policy = json.dumps({"version": "2", "unscored": "show", "rooms": {"kids": {"unscored": "hold"}}})
     valid_from = datetime.now(UTC).isoformat()
