@@ -145,8 +145,8 @@ def moderate_a_chat(run: Pipeline) -> None:
         "champion": {"version": policy.version, "valid_from": "1970-01-01T00:00:00.000Z", "policy": policy.to_json()},
         "shadow": {"version": "stricter", "valid_from": at(0), "policy": json.dumps(stricter)},
     }
-    friendly = conversation(7, rooms, 40, abusive=0.03, spam=0.03, flood=0.02)
-    rude = conversation(8, rooms, 40, abusive=0.35, spam=0.03, flood=0.02)
+    friendly = conversation(7, rooms, 100, abusive=0.03, spam=0.03, flood=0.02)
+    rude = conversation(8, rooms, 100, abusive=0.35, spam=0.03, flood=0.02)
     said = [each.message() for each in (*islice(friendly, 1800), *islice(rude, 600))]
     messages = [each | {"server_time": at(second)} for second, each in enumerate(said)]
     for each in messages[::400]:
