@@ -170,12 +170,12 @@ class ChatLog:
                 sent = self._producer.send(
                     partition.topic, value, key, partition=partition.number, timestamp_ms=milliseconds
                 )
+                self._waiting.append((time.monotonic() + ACKNOWLEDGED_SECONDS, future, failed))
         except KafkaError as error:
             failed(error)
         except ValueError as error:
             future.set_exception(error)
         else:
-            self._waiting.append((time.monotonic() + ACKNOWLEDGED_SECONDS, future, failed))
             sent.add_callback(lambda _place: _settle(future.set_result, record))
             sent.add_errback(failed)
         return future
@@ -222,13 +222,16 @@ class ChatLog:
         """
         try:
             producer, _numbers = self._connected(wait_seconds=1)
-        except KafkaError:
+        except (KafkaError, OSError):
             return
         with ExitStack() as nobody_sends:
             for partition in self._all_partitions():
                 nobody_sends.enter_context(partition.lock)
             old, self._producer = self._producer, producer
             _abandon(old)
+            while self._waiting:  # else they would be a reason to connect anew once more
+                _deadline, _future, failed = self._waiting.popleft()
+                failed("the connection was given up")
 
     def _all_partitions(self) -> list[_Partition]:
         return [partition for partitions in self._partitions.values() for partition in partitions]
@@ -239,7 +242,7 @@ def _abandon(producer: Any) -> None:
     with suppress(KafkaTimeoutError):
         producer.close(timeout=0)
     producer._sender.force_close()
-    producer._sender.join()
+    producer._sender.join(timeout=5)
 
 
 def _settle(outcome: Callable[[Any], None], value: object) -> None:
