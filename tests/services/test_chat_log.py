@@ -160,6 +160,8 @@ def test_what_is_not_written_is_said(prefix: str, monkeypatch: pytest.MonkeyPatc
             break
         except NotWritten:
             assert time.monotonic() < deadline, "the topics are back, and nothing is written"
+    burst = [log.send_message({"room": f"room {number % 9}", "text": "here again"}) for number in range(500)]
+    assert all(future.result(timeout=30) for future in burst), "what was given up is no reason to give up more"
     log.close()
     found = partitions(prefix + "chat_messages")
-    assert [json.loads(r.value)["text"] for rs in found.values() for r in rs if r.value] == ["here again"]
+    assert [json.loads(r.value)["text"] for rs in found.values() for r in rs if r.value] == ["here again"] * 501
