@@ -227,6 +227,7 @@ class ChatLog:
         with ExitStack() as nobody_sends:
             for partition in self._all_partitions():
                 nobody_sends.enter_context(partition.lock)
+                partition.tick = None
             old, self._producer = self._producer, producer
             _abandon(old)
             while self._waiting:  # else they would be a reason to connect anew once more
