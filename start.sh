@@ -5,15 +5,16 @@ cd "$(dirname "$0")"
 
 usage() {
   cat <<'TEXT'
-./start.sh [all | social | wiki | check] [--no-security]
+./start.sh [all | social | wiki | check | chat] [--no-security]
                                 start it (default: all, which is social and wiki), wait until it works, say where it is
+                                and with which keys
 ./start.sh down [--data]        stop it; with --data all topics, indices and checkpoints go too
 ./start.sh status               what runs
 ./start.sh --help
 
 It needs Docker with Compose 2.24 or later, 8 GB of memory and 12 GB of disk. Passwords are made on the first run and
-kept in docker/.env, which git ignores. Ports: KAFKA_PORT, ELASTICSEARCH_PORT, KIBANA_PORT, FLINK_PORT, S3_PORT and
-VIEW_PORT; SOURCE=live takes the public Wikimedia streams. More: docs/docker.md.
+kept in docker/.env, which git ignores. Ports: KAFKA_PORT, ELASTICSEARCH_PORT, KIBANA_PORT, FLINK_PORT, S3_PORT,
+VIEW_PORT and CHAT_PORT; SOURCE=live takes the public Wikimedia streams. More: docs/docker.md.
 TEXT
 }
 
@@ -28,11 +29,27 @@ compose() { docker compose --env-file "$passwords" "${files[@]}" "$@"; }
 random() { od -An -N16 -tx1 /dev/urandom | tr -d ' \n'; }
 
 make_passwords() {
-  [ -f "$passwords" ] && return
-  (umask 077 && printf '%s=%s\n' \
-    ELASTIC_PASSWORD "$(random)" KIBANA_PASSWORD "$(random)" KIBANA_ENCRYPTION_KEY "$(random)" \
-    COMPOSE_PROFILES all >"$passwords")
-  echo "Made passwords: they are in $passwords, readable by you only. The user is elastic."
+  if [ ! -f "$passwords" ]; then
+    (umask 077 && printf '%s=%s\n' \
+      ELASTIC_PASSWORD "$(random)" KIBANA_PASSWORD "$(random)" KIBANA_ENCRYPTION_KEY "$(random)" \
+      COMPOSE_PROFILES all >"$passwords")
+    echo "Made passwords: they are in $passwords, readable by you only. The user is elastic."
+  fi
+  # A file of an earlier version has none.
+  grep -q '^MODERATION_API_KEYS=' "$passwords" ||
+    printf '\nMODERATION_API_KEYS=chat:%s,moderator:%s:moderator\n' "$(random)" "$(random)" >>"$passwords"
+}
+
+# Where the chat is, and a line for each of its keys.
+tell_chat() {
+  local keys entry key role address="http://127.0.0.1:${CHAT_PORT:-9095}"
+  keys=${MODERATION_API_KEYS:-$(sed -n 's/^MODERATION_API_KEYS=//p' "$passwords")}
+  echo "  chat           $address"
+  echo "  moderators     $address/moderator"
+  for entry in ${keys//,/ }; do
+    IFS=: read -r _ key role <<<"$entry"
+    printf '  sign in        with the key %s%s\n' "$key" "${role:+, as $role}"
+  done
 }
 
 taken() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
@@ -40,6 +57,8 @@ taken() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 # What stands against a start, all at once.
 preflight() {
   local problems=() version memory free ours port name
+  local ports=(KAFKA_PORT:9092 ELASTICSEARCH_PORT:9200 KIBANA_PORT:5601 FLINK_PORT:9081 S3_PORT:9500 VIEW_PORT:9090)
+  [ "$1" != chat ] || ports+=(CHAT_PORT:9095)
   command -v docker >/dev/null || fail "Docker is missing: install Docker Engine or Docker Desktop."
   docker info >/dev/null 2>&1 || fail "Docker does not answer: start it, or let your user reach it (group docker)."
   version=$(docker compose version --short 2>/dev/null | tr -d v || true)
@@ -56,7 +75,7 @@ preflight() {
     problems+=("The disk has $free MB free, and images and data want 12,000.")
   fi
   if [ -z "$(docker ps -q --filter label=com.docker.compose.project=crowdpulse)" ]; then
-    for name in KAFKA_PORT:9092 ELASTICSEARCH_PORT:9200 KIBANA_PORT:5601 FLINK_PORT:9081 S3_PORT:9500 VIEW_PORT:9090; do
+    for name in "${ports[@]}"; do
       port=${name#*:} name=${name%:*}
       port=${!name:-$port}
       if taken "$port"; then
@@ -86,7 +105,7 @@ wait_for_once() {
 }
 
 start() {
-  preflight
+  preflight "$1"
   make_passwords
   export COMPOSE_PROFILES=$1
   local once=(setup dashboards)
@@ -102,6 +121,9 @@ start() {
   cat <<TEXT
 
 Crowdpulse runs.
+TEXT
+  [ "$1" != chat ] || tell_chat
+  cat <<TEXT
   live view      http://127.0.0.1:${VIEW_PORT:-9090}
   Kibana         http://127.0.0.1:${KIBANA_PORT:-5601}$login
   Flink          http://127.0.0.1:${FLINK_PORT:-9081}
@@ -114,7 +136,7 @@ TEXT
 suite='' action=start data=() files=(-f docker-compose.yml) login="   (user elastic, password in $passwords)"
 for argument in "$@"; do
   case $argument in
-    all | social | wiki | check) suite=$argument ;;
+    all | social | wiki | check | chat) suite=$argument ;;
     down | status) action=$argument ;;
     --data) data=(--volumes) ;;
     --no-security) files+=(-f docker/no-security.yml) login='' ;;
@@ -125,6 +147,6 @@ done
 
 case $action in
   start) start "${suite:-all}" ;;
-  status) make_passwords && COMPOSE_PROFILES=all,check compose ps --all ;;
-  down) make_passwords && COMPOSE_PROFILES=all,check compose down --remove-orphans ${data[@]+"${data[@]}"} ;;
+  status) make_passwords && COMPOSE_PROFILES=all,check,chat compose ps --all ;;
+  down) make_passwords && COMPOSE_PROFILES=all,check,chat compose down --remove-orphans ${data[@]+"${data[@]}"} ;;
 esac

@@ -4,6 +4,9 @@ Where no engine answers, one is started for the test alone, in a folder that is 
 be pulled, a Debian of this machine is the base of ours, and tests/compose/override.yml puts stand-ins made from the
 local stack's own parts in the place of Kafka, Elasticsearch and Kibana. What took long to get is kept in .stack/tools.
 
+`python -m tests.compose.run PROFILES …` brings up others than it does by itself; `all chat`: one after the other,
+`check,chat`: both at once.
+
 Exit codes: 0 all checks passed, 1 one has not; where no engine starts or a tool is missing 1 too, or 0 with
 CROWDPULSE_COMPOSE_OPTIONAL=1.
 """
@@ -29,10 +32,13 @@ from pathlib import Path
 from typing import Any
 
 import requests
+from websockets.exceptions import WebSocketException
+from websockets.sync.client import connect
 
 from settings import ROOT, settings
 from stack import demo, java, layout, maven
 from stack.errors import StackError
+from tests.moderation_service import ABUSE, Person
 
 COMPOSE = "v2.40.3"
 COMPOSE_MODULE = "github.com/docker/compose/v2"
@@ -49,16 +55,25 @@ OF_THE_MACHINE = (
     "/root/.m2/settings.xml",
     "/root/.npmrc",
 )
-MAYBE_EMPTY = demo.MAYBE_EMPTY["synthetic"] | {"rejected_documents"}
-PROFILES = ("all", "check")
+MAYBE_EMPTY = demo.MAYBE_EMPTY["synthetic"] | {"rejected_documents", "model_monitoring"}
+PROFILES = ("all", "check", "chat")
+# What is brought up: together what fits into this machine, since each start takes a minute.
+RUNS = ("all", "check,chat")
 HEALTH = {"job_metrics", "index_metrics"}
+# How the names of the indices begin that only this profile fills.
+INDICES_OF = {"check": "background_", "chat": "moderation_"}
 # Which documents go on growing, by profile.
-WATCHED = {"all": ("wiki_edits", "social_posts"), "check": ("background_images",)}
+WATCHED = {
+    "all": ("wiki_edits", "social_posts"),
+    "check": ("background_images",),
+    "chat": ("moderation_messages",),
+}
 MEMORY_LIMIT_BYTES = 8 * 1024**3
 # Ample: it waits no longer than it has to, and CI machines are busy.
 UP_SECONDS = 900
 DOCUMENTS_SECONDS = 400
 RESTART_SECONDS = 300
+CHAT_SECONDS = 90
 
 
 class CannotTry(Exception):
@@ -265,12 +280,12 @@ def base_archive(report: Report, folder: Path) -> Path:
 
 
 class Compose:
-    """Our project on an engine: docker-compose.yml with the override, and a name of its own."""
+    """Our project on an engine: docker-compose.yml with the override, and a name of its own; `profiles` with commas."""
 
-    def __init__(self, program: list[str], environment: Mapping[str, str], name: str, profile: str) -> None:
+    def __init__(self, program: list[str], environment: Mapping[str, str], name: str, profiles: str) -> None:
         self.name = name
-        self.profile = profile
-        self.environment = {**environment, "COMPOSE_PROFILES": profile}
+        self.profiles = profiles.split(",")
+        self.environment = {**environment, "COMPOSE_PROFILES": profiles}
         self._command = [*program, "-p", name, "-f", str(ROOT / "docker-compose.yml")]
         self._command += ["-f", str(HERE / "override.yml")]
 
@@ -293,10 +308,11 @@ class Compose:
         return {job for command in commands if "submit" in command for job in command[command.index("submit") + 1 :]}
 
     def indices(self) -> list[str]:
-        """The indices that the profile fills."""
-        templates = {file.stem for file in (ROOT / "kibana/index_templates").glob("[a-z]*.json")}
-        of_check = {name for name in templates if name.startswith("background_")}
-        return sorted(of_check | HEALTH if self.profile == "check" else templates - of_check - MAYBE_EMPTY)
+        """The indices that the profiles fill."""
+        templates = {file.stem for file in (ROOT / "kibana/index_templates").glob("[a-z]*.json")} - MAYBE_EMPTY
+        own = {profile: {name for name in templates if name.startswith(start)} for profile, start in INDICES_OF.items()}
+        own["all"] = templates - set().union(*own.values())
+        return sorted(HEALTH.union(*(own[profile] for profile in self.profiles)))
 
     def url(self, service: str, port: int) -> str:
         """Where a port of a service is published."""
@@ -322,10 +338,10 @@ def logs(compose: Compose, service: str) -> str:
     return "(no log)"
 
 
-def count(elasticsearch: str, index: str) -> int:
-    """The documents of an index; 0 while there is none."""
+def count(elasticsearch: str, index: str, query: str = "*") -> int:
+    """The documents of an index that a query finds; 0 while there is none."""
     try:
-        answer = requests.get(f"{elasticsearch}/{index}/_count", timeout=10)
+        answer = requests.get(f"{elasticsearch}/{index}/_count", params={"q": query}, timeout=10)
         return int(answer.json().get("count", 0))
     except (requests.RequestException, ValueError):
         return 0
@@ -352,6 +368,50 @@ def running_jobs(flink: str) -> dict[str, str]:
     }
 
 
+def check_chat(compose: Compose, elasticsearch: str, report: Report) -> None:
+    """The chat as people use it: the page, the key, a message that is decided, the moderators' queue, the index."""
+    address = compose.url("moderation", 9095)
+    page = requests.get(address, timeout=10)
+    report.check("the chat page answers", "" if page.ok and "<title>" in page.text else f"{page.status_code}")
+    chat, moderator = (entry.split(":")[1] for entry in compose.environment["MODERATION_API_KEYS"].split(","))
+    sent: list[str] = []
+
+    def undecided() -> str:
+        with requests.Session() as browser:
+            signed_in = browser.post(f"{address}/v1/session", json={"key": chat}, timeout=10)
+            if not signed_in.ok:
+                return f"signing in: {signed_in.status_code} {signed_in.text[:200]}"
+            cookie = "; ".join(f"{one.name}={one.value}" for one in browser.cookies)
+        number = len(sent)
+        try:
+            with connect(f"{address.replace('http', 'ws', 1)}/ws", additional_headers={"Cookie": cookie}) as connection:
+                person = Person(connection, "test", f"tester {number}")
+                sent.append(person.send(ABUSE))
+                person.hear("decision", sent[-1], "flagged")
+        except (OSError, WebSocketException) as error:
+            return f"not decided: {type(error).__name__}"
+        return ""
+
+    began = time.monotonic()
+    problem = wait("a message over the WebSocket", CHAT_SECONDS, undecided, report)
+    report.check(f"an abusive message is flagged ({time.monotonic() - began:.1f} s with signing in)", problem)
+
+    statuses = {}
+    for name, key in {"no": "", "the chat's": chat, "the moderator's": moderator}.items():
+        answer = requests.get(f"{address}/v1/queue", headers={"X-API-Key": key} if key else {}, timeout=10)
+        statuses[name] = answer.status_code
+    expected = {"no": 401, "the chat's": 403, "the moderator's": 200}
+    report.check("the queue is for the moderator's key only", "" if statuses == expected else f"{statuses}")
+    shown = {message["message_id"] for message in answer.json()["messages"]} if answer.ok else set()
+    report.check("the moderator's queue has the message", "" if sent and sent[-1] in shown else f"{len(shown)} others")
+
+    def not_indexed() -> str:
+        return "" if count(elasticsearch, "moderation_messages", f'message_id:"{sent[-1]}"') else "not there"
+
+    problem = wait("the message in its index", CHAT_SECONDS, not_indexed, report) if sent else "none was sent"
+    report.check("the message is in moderation_messages", problem)
+
+
 def check_file(program: list[str], environment: Mapping[str, str], report: Report) -> None:
     """What docker-compose.yml says by itself: loopback only, memory, health checks, passwords asked for."""
     command = [*program, "-f", str(ROOT / "docker-compose.yml"), "config", "--format", "json"]
@@ -360,7 +420,7 @@ def check_file(program: list[str], environment: Mapping[str, str], report: Repor
         chosen = {**environment, "COMPOSE_PROFILES": profile}
         started = json.loads(run(command, 60, cwd=ROOT, env=chosen).stdout)["services"]
         limits = {name: int(one.get("mem_limit", MEMORY_LIMIT_BYTES)) for name, one in started.items()}
-        submitting = [limit for name, limit in limits.items() if name.startswith("jobs-")]
+        submitting = [limit for name, limit in limits.items() if name.startswith("jobs-") or name == "setup"]
         total = sum(limits.values()) - sum(submitting) + max(submitting)  # one after the other
         said = f"{total / 1024**2:,.0f} MB"
         too_much = said if total > MEMORY_LIMIT_BYTES else ""
@@ -379,17 +439,18 @@ def check_file(program: list[str], environment: Mapping[str, str], report: Repor
 
 
 def check_running(compose: Compose, report: Report) -> None:
-    """The whole of a profile, started: health, documents, dashboards, a second `up`, a restart."""
+    """The whole of profiles, started: health, documents, dashboards, a second `up`, a restart."""
     began = time.monotonic()
+    named = "profile " + " and ".join(compose.profiles)
     try:
         compose("up", "--detach", "--no-build", seconds=UP_SECONDS)
     except Failed as failure:
-        report.check(f"docker compose up, profile {compose.profile}", str(failure))
+        report.check(f"docker compose up, {named}", str(failure))
         for name, entry in compose.containers().items():
             if entry["Health"] == "unhealthy" or entry["ExitCode"]:
                 report.say(f"--- {name}\n{logs(compose, name)}")
         return
-    report.check(f"docker compose up, profile {compose.profile} ({time.monotonic() - began:.0f} s)")
+    report.check(f"docker compose up, {named} ({time.monotonic() - began:.0f} s)")
     try:
         problem = wait("health", UP_SECONDS, lambda: unready(compose), report)
     except Failed as failure:
@@ -411,7 +472,9 @@ def check_running(compose: Compose, report: Report) -> None:
     total = sum(count(elasticsearch, index) for index in expected)
     report.check(f"documents in all of {len(expected)} indices ({total:,} in all)", problem)
 
-    if compose.profile == "check":
+    if "chat" in compose.profiles:
+        check_chat(compose, elasticsearch, report)
+    if "check" in compose.profiles:
         problem = wait("the archive", DOCUMENTS_SECONDS, lambda: "" if archived(compose) else "no file yet", report)
         report.check(f"{archived(compose)} files of background checks are in S3", problem)
 
@@ -429,7 +492,7 @@ def check_running(compose: Compose, report: Report) -> None:
     again = running_jobs(flink)
     report.check("a second `up` submits no job twice", "" if again == jobs else f"{jobs} became {again}")
 
-    watched = WATCHED[compose.profile]
+    watched = [index for profile in compose.profiles for index in WATCHED[profile]]
     compose("restart", "taskmanager", seconds=120)
     before = {index: count(elasticsearch, index) for index in watched}
 
@@ -468,6 +531,7 @@ def test(report: Report, folder: Path, cleanup: ExitStack) -> None:
         "STANDIN_ELASTICSEARCH": maven.elasticsearch_version(),
         "STANDIN_JAVA": str(newer.home if newer else folder),
         **{key: secrets.token_hex(16) for key in ("ELASTIC_PASSWORD", "KIBANA_PASSWORD", "KIBANA_ENCRYPTION_KEY")},
+        "MODERATION_API_KEYS": f"chat:{secrets.token_hex(16)},moderator:{secrets.token_hex(16)}:moderator",
     }
     tag = f"crowdpulse:{name}"
 
@@ -501,8 +565,8 @@ def test(report: Report, folder: Path, cleanup: ExitStack) -> None:
     size = int(compose.docker("image", "inspect", "--format", "{{.Size}}", tag))
     base = int(compose.docker("image", "inspect", "--format", "{{.Size}}", environment["STANDIN_BASE"]))
     report.say(f"Our image has {size / 1e6:,.0f} MB, {base / 1e6:,.0f} MB of them are the base.")
-    for profile in PROFILES:
-        compose = Compose(program, environment, name, profile)
+    for profiles in sys.argv[1:] or RUNS:
+        compose = Compose(program, environment, name, profiles)
         try:
             check_running(compose, report)
         finally:
