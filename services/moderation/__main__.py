@@ -47,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         port=options.port,
         log_level="warning",
         ws_max_size=MAX_SAID_BYTES,
+        ws_per_message_deflate=False,  # memory and time for each of those in a room, to save little
         timeout_graceful_shutdown=5,
         server_header=False,
     )

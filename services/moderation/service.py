@@ -171,6 +171,8 @@ class Service:
         if is_live:
             self._count(events)
             self.sockets.tell(events, now())
+        else:
+            self.chat.sweep(now())  # so that whoever joins as soon as the history is read sees what is overdue
         for identity in [each for each in self._awaited if self.chat.has_feedback(each)]:
             self._awaited[identity].set()
 
