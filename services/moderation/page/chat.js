@@ -52,19 +52,20 @@ function showEntrance(error = "") {
   byId("rooms").replaceChildren(...roomsVisited().map((value) => create("option", { value })));
   byId("join-error").textContent = error;
   byId("entrance").hidden = false;
-  byId("room").hidden = byId("connection").hidden = byId("change-room").hidden = true;
+  byId("room").hidden = byId("connection").hidden = byId("leave").hidden = true;
   byId("room-title").textContent = document.title = "Chat";
   (form.room.value ? form.user_name : form.room).focus();
 }
 
-function enter(room, userName) {
+function enter(roomGiven, nameGiven) {
+  const [room, userName] = [roomGiven, nameGiven].map((given) => given.normalize("NFC").trim()); // as the service does
   me = { room, user_name: userName };
   localStorage.setItem("crowdpulse.user_name", userName);
   const rooms = [room, ...roomsVisited().filter((other) => other !== room)].slice(0, ROOMS_KEPT);
   localStorage.setItem("crowdpulse.rooms", JSON.stringify(rooms));
   history.replaceState(null, "", `?${new URLSearchParams({ room })}`);
   byId("entrance").hidden = true;
-  byId("room").hidden = byId("connection").hidden = byId("change-room").hidden = false;
+  byId("room").hidden = byId("connection").hidden = byId("leave").hidden = false;
   byId("room-title").textContent = room;
   document.title = `${room} · Crowdpulse`;
   shown.clear();
@@ -80,10 +81,10 @@ function enter(room, userName) {
 byId("join-form").addEventListener("submit", (event) => {
   event.preventDefault();
   const { room, user_name: userName } = event.target.elements;
-  if (room.value.trim() && userName.value.trim()) enter(room.value.trim(), userName.value.trim());
+  if (room.value.trim() && userName.value.trim()) enter(room.value, userName.value);
   else byId("join-error").textContent = "Give a room and a name.";
 });
-byId("change-room").addEventListener("click", () => showEntrance());
+byId("leave").addEventListener("click", () => showEntrance());
 
 /* ---- outbox --------------------------------------------------------------------------------------------------- */
 
@@ -186,14 +187,18 @@ function onYou({ action, muted_until: until, strikes: points }) {
 
 const points1 = (number) => `${Number(number).toLocaleString("en", { maximumFractionDigits: 1 })} strikes`;
 
-function onError({ code, detail, message_id: messageId }) {
+function onError({ code, detail, message_id: messageId, retry_after: retryAfter, muted_until: until }) {
   const entry = outbox.get(messageId);
-  if (entry && (code === "rate_limited" || code === "unavailable")) {
-    entry.retryAt = Date.now() + TRY_AGAIN_MS;
+  const passes = code === "rate_limited" || code === "unavailable";
+  const waitMs = retryAfter ? retryAfter * 1000 : TRY_AGAIN_MS;
+  if (code === "muted") setMute(until);
+  if (code === "not_joined") connection.open();
+  else if (entry && passes) {
+    entry.retryAt = Date.now() + waitMs;
     entry.why = detail;
     show(entry.message);
   } else if (entry) takeBack(messageId, detail);
-  else if (code === "not_joined") connection.open();
+  else if (!joined && passes) setTimeout(() => !joined && me && connection.isOpen && connection.open(), waitMs);
   else if (!joined) showEntrance(detail);
   else byId("not-sent").textContent = detail;
 }
@@ -243,9 +248,10 @@ function show(message) {
     entry = build(message);
     shown.set(message.message_id, entry);
   }
-  // Where the text of one's own message is kept back, this page still has it.
+  // Where the text of one's own message is kept back, this page still has it; that of another's goes.
   const isKeptBack = message.text === null;
-  entry.message = { ...message, text: message.text ?? entry.message.text, isKeptBack };
+  const own = message.user_name === me.user_name ? entry.message.text : null;
+  entry.message = { ...message, text: message.text ?? own, isKeptBack };
   render(entry);
   if (!entry.element.isConnected || place !== message.server_time) insert(entry);
   while (log.children.length > MOST_SHOWN) {
@@ -328,7 +334,8 @@ function stateInWords(message) {
       return ["flagged", `Flagged: ${reasonsInWords(message.reasons)}.${by}`];
     }
     case "held":
-      if (!isOwn) return ["held", "Held for review."];
+      if (!isOwn) return ["held", message.verdict ? "Taken away by a moderator." : "Held for review."];
+      if (message.verdict) return ["held", `Taken away by a moderator, only you see it: ${reasonsInWords(message.reasons)}.`];
       return ["held", `Held for review, only you see it: ${reasonsInWords(message.reasons)}.`];
     case "unscored":
       if (message.isKeptBack) return ["unscored", "Not checked: it is held until the check is back."];

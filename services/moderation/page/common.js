@@ -46,7 +46,7 @@ export const reasonName = (reason) => REASONS[reason] ?? reason;
 /** "may be toxic language and bullying"; models flag as an aid, and people decide. */
 export function reasonsInWords(reasons = []) {
   const names = (reasons ?? []).map(reasonName);
-  if (names.length === 0) return "a moderator decided so";
+  if (names.length === 0) return "a person decided so";
   return `may be ${new Intl.ListFormat("en").format(names)}`;
 }
 
@@ -109,12 +109,13 @@ async function answerOf(response) {
 
 let keyAsked = null;
 
-/** Shows the form for the API key until the service takes one; one form, however many ask for it. */
-export function askForKey() {
+/** Shows the form for the API key, with what was wrong with the last, until the service takes one; one form at a time. */
+export function askForKey(problem = "") {
   keyAsked ??= new Promise((resolve) => {
     const dialog = byId("key-dialog");
     const error = byId("key-error");
     const form = byId("key-form");
+    error.textContent = problem;
     const submit = async (event) => {
       event.preventDefault();
       const response = await request("POST", "/v1/session", { key: form.elements.key.value }).catch(() => null);
@@ -143,6 +144,7 @@ export function askForKey() {
 export class Connection {
   #path;
   #on;
+  #forModerators;
   #socket = null;
   #failures = 0;
   #timer = null;
@@ -151,10 +153,12 @@ export class Connection {
    * @param {string} path
    * @param {{open: () => void, message: (object) => void, state: (name: string, retryAt: number|null) => void}} on
    *   state: "connecting", "open", "waiting" (until retryAt, ms) or "closed"
+   * @param {boolean} forModerators  whether it is refused to others
    */
-  constructor(path, on) {
+  constructor(path, on, forModerators = false) {
     this.#path = path;
     this.#on = on;
+    this.#forModerators = forModerators;
     const again = () => document.visibilityState === "visible" && this.retry();
     addEventListener("online", again);
     document.addEventListener("visibilitychange", again);
@@ -183,23 +187,32 @@ export class Connection {
       this.#failures = 0;
       this.#on.message(JSON.parse(data));
     });
-    socket.addEventListener("close", ({ code }) => this.#socket === socket && this.#lost(opened, code));
+    socket.addEventListener("close", () => this.#socket === socket && this.#lost(opened));
   }
 
-  async #lost(opened, code) {
-    this.#socket = null;
-    if (!opened || code === 1008 || code === 4401) {
-      const refused = await request("GET", "/v1/models").then(({ status }) => status === 401, () => false); // prettier-ignore
-      if (this.#socket) return;
-      if (refused) {
-        await askForKey();
-        this.open();
+  async #lost(opened) {
+    const lost = this.#socket;
+    if (!opened) {
+      const missing = await this.#missingKey();
+      if (this.#socket !== lost) return; // closed or opened anew meanwhile
+      if (missing !== null) {
+        await askForKey(missing);
+        if (this.#socket === lost) this.open();
         return;
       }
     }
+    this.#socket = null;
     const wait = Math.min(LONGEST_WAIT_MS, 500 * 2 ** this.#failures++) * (0.8 + 0.4 * Math.random());
     this.#timer = setTimeout(() => this.open(), wait);
     this.#on.state("waiting", Date.now() + wait);
+  }
+
+  /** What is wrong with this page's key, as a sentence ("" where there is none); null: nothing is. */
+  async #missingKey() {
+    const response = await request("GET", "/v1/session").catch(() => null);
+    if (response?.status === 401) return "";
+    const session = response?.ok ? await response.json().catch(() => null) : null;
+    return session && this.#forModerators && !session.is_moderator ? "This key is not a moderator's." : null;
   }
 
   /** Does not wait any longer, where it waits. */

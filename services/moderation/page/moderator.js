@@ -4,7 +4,6 @@ import { Connection, ask, byId, create, icon, reasonName, remaining, showConnect
 
 const LIMIT = 200;
 const CLASSES = ["toxic", "removed", "bullying"];
-const STATES = ["flagged", "held", "sampled", "unscored"];
 const EMPTY = {
   flagged: "No flagged message waits for a decision.",
   held: "No held message waits for a decision.",
@@ -22,23 +21,20 @@ let person = null; // user_name
 let connectionState = { name: "closed", retryAt: null };
 let reading = null; // the newest request of the queue
 
-const connection = new Connection("/ws/moderator", {
+const events = {
   open: () => readQueue(),
-  message: ({ type, message }) => type === "item" && onItem(message),
+  message: ({ type, message, user_name: userName }) => {
+    if (type === "item") onItem(message);
+    if (type === "user" && userName === person) showPersonSoon();
+  },
   state: (name, retryAt) => {
     connectionState = { name, retryAt };
     showConnection(byId("connection"), connectionState, connection);
   },
-});
+};
+const connection = new Connection("/ws/moderator", events, true);
 
 /* ---- queue ---------------------------------------------------------------------------------------------------- */
-
-/** In which tab a message waits; null: in none, somebody has decided. */
-function tabOf(message) {
-  if (message.verdict) return null;
-  if (message.state === "clean") return message.is_sampled ? "sampled" : null;
-  return STATES.includes(message.state) ? message.state : null;
-}
 
 async function readQueue() {
   const own = {};
@@ -68,7 +64,7 @@ function add(message, where) {
 /** A message that is new in the queue, or has changed; what is in other tabs only changes the counts. */
 function onItem(message) {
   const entry = items.get(message.message_id);
-  const belongs = tabOf(message) === state && (!room || message.room === room);
+  const belongs = message.queue === state && (!room || message.room === room);
   if (entry && !belongs) remove(entry);
   else if (entry) {
     const hadFocus = entry.element === document.activeElement;
@@ -137,18 +133,17 @@ function say(problem) {
 /* ---- one message ---------------------------------------------------------------------------------------------- */
 
 function itemOf(message) {
-  const isFine = message.state === "clean"; // the models allowed it, and a person is asked to look
+  const isFine = message.queue === "sampled" || message.queue === "unscored"; // nothing was found against it
   const upholds = isFine ? "Uphold: it is fine" : "Uphold: not allowed";
   const overturns = isFine ? "Overturn: not allowed" : "Overturn: it is fine";
   const name = create("button", { type: "button", className: "link" }, create("bdi", { textContent: message.user_name }));
   name.addEventListener("click", () => showPerson(message.user_name));
-  const actions = create("div", { className: "actions" });
-  if (message.state !== "unscored") {
-    actions.append(
-      verdictButton(message, "uphold", upholds, isFine ? "" : "primary"),
-      verdictButton(message, "overturn", overturns, isFine ? "primary" : ""),
-    );
-  }
+  const actions = create(
+    "div",
+    { className: "actions" },
+    verdictButton(message, "uphold", upholds),
+    verdictButton(message, "overturn", overturns),
+  );
   const element = create(
     "li",
     { className: "item", tabIndex: -1, data: { messageId: message.message_id, state: message.state } },
@@ -161,8 +156,8 @@ function itemOf(message) {
   return element;
 }
 
-function verdictButton(message, verdict, label, className) {
-  const button = create("button", { type: "button", className, textContent: label });
+function verdictButton(message, verdict, label) {
+  const button = create("button", { type: "button", textContent: label });
   button.addEventListener("click", () => judge(message, verdict));
   return button;
 }
@@ -199,11 +194,12 @@ export function places(text, ngrams) {
   return merged;
 }
 
-function why({ state: of, reasons, unscored_reason: unscored }) {
-  if (of === "unscored") return `Not scored${unscored ? `: ${unscored}` : ""}`;
-  if (of === "clean") return "Allowed; is that right?";
-  const names = (reasons ?? []).map(reasonName);
-  return `${of === "held" ? "Held" : "Flagged"}: ${new Intl.ListFormat("en").format(names) || "by a moderator"}`;
+const STATE_NAMES = { checking: "Being checked", clean: "Allowed", flagged: "Flagged", held: "Held", unscored: "Not scored" };
+
+function why({ state: of, queue, reasons, unscored_reason: unscored }) {
+  if (queue === "sampled") return "Allowed; is that right?";
+  const causes = of === "unscored" && unscored ? [unscored] : of === "clean" ? [] : (reasons ?? []).map(reasonName);
+  return STATE_NAMES[of] + (causes.length ? `: ${new Intl.ListFormat("en").format(causes)}` : "");
 }
 
 function factsOf(message) {
@@ -352,8 +348,8 @@ byId("panel").addEventListener("keydown", (event) => {
   if (key === "j" || key === "arrowdown") go(element ? element.nextElementSibling : list.firstElementChild);
   else if (key === "k" || key === "arrowup") go(element?.previousElementSibling);
   else if (key === "p" && message) showPerson(message.user_name);
-  else if (key === "u" && message && message.state !== "unscored") judge(message, "uphold");
-  else if (key === "o" && message && message.state !== "unscored") judge(message, "overturn");
+  else if (key === "u" && message) judge(message, "uphold");
+  else if (key === "o" && message) judge(message, "overturn");
 });
 
 setInterval(() => {
