@@ -246,8 +246,8 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument(
         "--url",
-        default=f"ws://127.0.0.1:{ports.port('moderation')}/ws",
-        help="the service's WebSocket, on this machine (default: %(default)s)",
+        default=f"http://127.0.0.1:{ports.port('moderation')}",
+        help="the service, on this machine (default: %(default)s)",
     )
     top.add_argument("--json", action="store_true", help="print the result as JSON")
     return top
@@ -256,14 +256,17 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     top = parser()
     options = top.parse_args(arguments)
-    if urlsplit(options.url).hostname != "127.0.0.1":
-        top.error("--url must be of 127.0.0.1: a load is not made on other machines.")
+    service = urlsplit(options.url)
+    if service.scheme != "http" or service.hostname != "127.0.0.1":
+        top.error("--url must be http://127.0.0.1:PORT: a load is not made on other machines.")
     clients = options.clients or max(round(options.rate / MOST_A_SECOND_OF_ONE * 1.12), 2)
     if options.rate / clients > MOST_A_SECOND_OF_ONE * settings().moderation_burst_seconds / 10:
         print("--clients are so few that the policy may take them for floods.", file=sys.stderr)
     rooms = min(options.rooms or max(clients // CLIENTS_OF_A_ROOM, 1), clients)
     try:
-        result = asyncio.run(load(options.url, options.rate, options.seconds, clients, rooms, options.wait_seconds))
+        result = asyncio.run(
+            load(f"ws://{service.netloc}/ws", options.rate, options.seconds, clients, rooms, options.wait_seconds)
+        )
     except LoadError as error:
         print(error, file=sys.stderr)
         return 1
