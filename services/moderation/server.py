@@ -224,9 +224,8 @@ async def give_verdict(the: The, moderator: AModerator, given: VerdictGiven) -> 
     found = _message(the, given.message_id)
     verdict = the.chat.verdict_of(found)
     if verdict is None or verdict["verdict"] != given.verdict:
-        if the.chat.state(found) == "checking":
-            raise HTTPException(409, "This message is not decided yet.")
-        decision = the.chat.decision_of(found) or {}
+        if not (decision := the.chat.decision_of(found)):
+            raise HTTPException(409, "This message is not decided yet: there is nothing to uphold or to overturn.")
         await the.feedback(
             {
                 "kind": "verdict",
@@ -236,7 +235,7 @@ async def give_verdict(the: The, moderator: AModerator, given: VerdictGiven) -> 
                 "user_name": found.user_name,
                 "moderator": moderator.name,
                 "message_time": found.server_time,
-                "decision": decision.get("decision"),
+                "decision": decision["decision"],
                 "strike_points": decision.get("strike_points"),
                 "is_sampled": the.chat.is_for_review(found),
             }

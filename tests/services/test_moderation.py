@@ -400,6 +400,7 @@ def test_a_restart_loses_nothing_and_repeats_nothing(job: Job, tmp_path: Path) -
         running.ask("POST", "/v1/users/ann/mute", json={"minutes": 9})
         ann.hear("you")
         ann.hear("decision", sent[129], state="unscored")
+        running.ask("POST", "/v1/verdicts", 409, json={"message_id": sent[129], "verdict": "uphold"})  # of no decision
 
     def told(of: Service) -> Json:
         with of.join("lasting", "ann") as person, of.join("lasting", "zoe") as other:
