@@ -294,9 +294,12 @@ def wilson(successes: int, trials: int) -> tuple[float, float]:
     return max(0.0, (middle - half) / (1 + square)), min(1.0, (middle + half) / (1 + square))
 
 
-def judged_decision(message: Message) -> str:
-    """The decision that a verdict is about: the one that the moderator saw, where it is known."""
-    return str(message.get("decision_at_verdict") or message["decision"])
+def judged_decision(message: Message) -> str | None:
+    """The decision that a verdict is about: the one that the moderator saw; None when they saw it without one.
+
+    A later decision is none of it: an uphold of what was shown unscored would count for a flag that came after.
+    """
+    return message.get("decision_at_verdict")
 
 
 def agreement(window: Window) -> list[Document]:

@@ -122,7 +122,8 @@ def test_scores_of_different_models_are_not_compared(moderator: Moderator) -> No
 
 
 def judged(decision: str, verdict: str, count: int, version: str = "m1", **fields: object) -> list[Message]:
-    return [{"decision": decision, "verdict": verdict, "model_version": version, **fields}] * count
+    message = {"decision": decision, "verdict": verdict, "model_version": version, "decision_at_verdict": decision}
+    return [message | fields] * count
 
 
 def test_agreement_with_moderators_is_estimated_with_intervals() -> None:
@@ -134,6 +135,8 @@ def test_agreement_with_moderators_is_estimated_with_intervals() -> None:
         *judged("allow", "uphold", 45, is_sampled=True),
         *judged("allow", "overturn", 30),  # not by chance: tells nothing of the others
         *judged("flag", "overturn", 9, decision_at_verdict="unscored"),  # was not flagged when it was looked at
+        *judged("flag", "uphold", 9, decision_at_verdict=None),  # the job was away
+        *judged("allow", "overturn", 9, decision_at_verdict=None, is_sampled=True),
         *judged("flag", "uphold", 5, "m2", reasons=["toxic"]),
         *judged("flag", "overturn", 25, "m2", reasons=["toxic"]),
         *judged("allow", "overturn", 10, "m2", is_sampled=True),
@@ -275,14 +278,17 @@ def test_figures_are_written_once_and_the_same_windows_write_them_over(
     monkeypatch.setattr(monitor, "settings", lambda: settings().model_copy(update={"prefix": prefix}))
     elasticsearch.put_templates()
     messages = chat(moderator, 1, GARDEN, 400) + chat(moderator, 2, ENGINE, 150, NOON + timedelta(hours=6), hours=3)
-    verdicts = {"verdict": "uphold", "verdict_at": NOON.isoformat(), "moderator": "ann", "is_sampled": True}
+    verdict = {"verdict": "uphold", "verdict_at": NOON.isoformat(), "moderator": "ann", "is_sampled": True}
     with elasticsearch_client(30) as client:
         try:
             assert monitor.main(["--report", str(tmp_path), *WINDOWS]) == 2  # no index yet
             actions = [
                 operation
                 for number, one in enumerate(messages)
-                for operation in ({"index": {"_id": one["message_id"]}}, one | (verdicts if number % 5 == 0 else {}))
+                for operation in (
+                    {"index": {"_id": one["message_id"]}},
+                    one | (verdict | {"decision_at_verdict": one["decision"]} if number % 5 == 0 else {}),
+                )
             ]
             assert not client.bulk(index=f"{prefix}moderation_messages", operations=actions, refresh=True)["errors"]
 

@@ -45,18 +45,19 @@ def texts(chance: random.Random, words: list[str], count: int) -> list[str]:
         ("flag", "uphold", ["spam", "flood"], None, None, None),
         ("allow", "overturn", None, "toxic", "removed", None),
         ("unscored", "overturn", [], None, None, None),
+        (None, "uphold", ["toxic"], None, None, None),  # seen while the job was away, and flagged since
         ("flag", None, ["toxic"], None, None, None),
     ],
 )
 def test_what_a_verdict_teaches(
-    decision: str,
+    decision: str | None,
     verdict: str | None,
     reasons: list[str] | None,
     toxicity: str | None,
     removal: str | None,
     cyberbullying: str | None,
 ) -> None:
-    message = {"decision": decision, "verdict": verdict, "reasons": reasons}
+    message = {"decision": "flag", "decision_at_verdict": decision, "verdict": verdict, "reasons": reasons}
     found = [retrain.label_of(message, name) for name in ("toxicity", "removal", "cyberbullying")]
     assert found == [toxicity, removal, cyberbullying]
 
@@ -110,7 +111,7 @@ def test_a_challenger_learns_from_verdicts_and_can_run_in_shadow_and_be_promoted
     chance = random.Random(5)
     missed, fine = texts(chance, NEW_BAD, 80), texts(chance, GOOD, 80)
     messages: list[Message] = [
-        {"text": text, "decision": "allow", "reasons": [], "verdict": verdict}
+        {"text": text, "decision": "allow", "decision_at_verdict": "allow", "reasons": [], "verdict": verdict}
         for some, verdict in ((missed, "overturn"), (fine, "uphold"))
         for text in some
     ]
@@ -135,7 +136,9 @@ def test_a_challenger_learns_from_verdicts_and_can_run_in_shadow_and_be_promoted
 
 
 def test_too_few_verdicts_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    one = {"server_time": "2026-01-02T12:00:00.000Z", "decision": "flag", "reasons": ["toxic"], "verdict": "overturn"}
+    one = {"server_time": "2026-01-02T12:00:00.000Z", "decision": "flag", "reasons": ["toxic"]} | {
+        "verdict": "overturn", "decision_at_verdict": "flag"
+    }  # fmt: skip
     path = tmp_path / "decided.jsonl"
     path.write_text("".join(json.dumps(one | {"message_id": str(at), "text": f"text {at}"}) + "\n" for at in range(60)))
 
