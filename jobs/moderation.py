@@ -24,6 +24,8 @@ from settings import settings
 from udfs.moderation import judge_function
 
 JOB = "moderation"
+# A writer that is not sure sends a message again under its id, within seconds; so long it is known, and left out.
+REPEAT_SECONDS = 300
 # Rooms are shared among so many keys of the join with policies, or one subtask would do it all.
 SHARES = 16
 # Of a message, until it is judged.
@@ -75,6 +77,27 @@ def timed_messages(records: Table, out_of_order_ms: int) -> Table:
         WHERE record_value IS NOT NULL
         """,
         records=with_newest(sql("SELECT * FROM {records} WHERE problem IS NULL", records=records)),
+    )
+
+
+def told_once(messages: Table) -> Table:
+    """Messages without the repeats of one: of those in time, the first record of an id in its room counts."""
+    return sql(
+        f"""
+        SELECT {MESSAGE}
+        FROM (
+            SELECT *,
+                MIN(record_offset) OVER (
+                    PARTITION BY room, message_id ORDER BY event_time
+                    RANGE BETWEEN {_seconds(REPEAT_SECONDS)} PRECEDING AND CURRENT ROW
+                ) AS first_offset
+            FROM (SELECT {MESSAGE}, record_offset FROM {{messages}} WHERE NOT is_late)
+        )
+        WHERE record_offset = first_offset
+        UNION ALL
+        SELECT {MESSAGE} FROM {{messages}} WHERE is_late
+        """,
+        messages=messages,
     )
 
 
@@ -145,7 +168,8 @@ def counted(messages: Table, copies_seconds: int, burst_seconds: int) -> Table:
                     RANGE BETWEEN {_seconds(copies_seconds)} PRECEDING AND CURRENT ROW
                 ) AS copies
             FROM (
-                SELECT *, LOWER(REGEXP_REPLACE(TRIM(text), '\\s+', ' ')) AS text_key FROM {{messages}} WHERE NOT is_late
+                SELECT *, LOWER(TRIM(REGEXP_REPLACE(text, '(?U)\\s+', ' '))) AS text_key
+                FROM {{messages}} WHERE NOT is_late
             )
         )
         UNION ALL
@@ -156,10 +180,11 @@ def counted(messages: Table, copies_seconds: int, burst_seconds: int) -> Table:
 
 
 def judged(messages: Table, default_policy: str, challenger: str) -> Table:
-    """Messages with what the models and the policy say of them."""
+    """Messages with what the models and the policy say of them. A late one is no strike: its time is over."""
     function = judge_function(default_policy, challenger)
     arguments = ("text", "room", "copies", "burst", "policy", "shadow_policy")
     found = ", ".join(f"found.`{name}` AS `{name}`" for name in JUDGEMENT)
+    found = found.replace("found.`strike_points`", "CASE WHEN is_late THEN 0 ELSE found.`strike_points` END")
     return sql(
         f"SELECT {MESSAGE}, copies, burst, {found} FROM {{messages}}",
         messages=messages.add_columns(function(*[col(name) for name in arguments]).alias("found")),
@@ -175,10 +200,10 @@ def pardons(feedback: Table, strike_minutes: int) -> Table:
             -(strike_points * ({seconds} - age) / {seconds}) AS points
         FROM (
             SELECT *,
-                COUNT(*) OVER (
+                MIN(record_offset) OVER (
                     PARTITION BY message_id ORDER BY event_time
                     RANGE BETWEEN {_seconds(seconds)} PRECEDING AND CURRENT ROW
-                ) AS times
+                ) AS first_offset
             FROM (
                 SELECT *,
                     CAST(TIMESTAMPDIFF(SECOND, message_time, CAST(event_time AS TIMESTAMP_LTZ(3))) AS BIGINT) AS age
@@ -188,7 +213,7 @@ def pardons(feedback: Table, strike_minutes: int) -> Table:
             )
             WHERE age BETWEEN 0 AND {seconds}
         )
-        WHERE times = 1
+        WHERE record_offset = first_offset
         """,
         feedback=feedback,
     )
@@ -204,7 +229,7 @@ def strikes(messages: Table, pardoned: Table, strike_minutes: int) -> Table:
     acts = sql(
         f"""
         SELECT {JUDGED}, strike_points AS points, FALSE AS is_pardon FROM {{messages}}
-        WHERE strike_points > 0 AND NOT is_late
+        WHERE strike_points > 0
         UNION ALL
         SELECT
             event_time, message_id, room, user_name, CAST(NULL AS STRING), server_time, FALSE,
@@ -250,7 +275,7 @@ def decisions(messages: Table, struck: Table) -> Table:
             FROM {{struck}} WHERE NOT is_pardon
             UNION ALL
             SELECT event_time, {TOLD}, CAST(NULL AS DOUBLE), 'none', CAST(NULL AS TIMESTAMP_LTZ(3))
-            FROM (SELECT {JUDGED} FROM {{messages}}) WHERE strike_points = 0 OR is_late
+            FROM (SELECT {JUDGED} FROM {{messages}}) WHERE strike_points = 0
         )
         """,
         messages=messages,
@@ -272,7 +297,7 @@ def with_latency(decided: Table) -> Table:
 
 
 def moderation_users(struck: Table) -> Table:
-    """The state of each user after each strike and pardon."""
+    """The state of each user after each strike and pardon; of a pardon what strikes led to is null: it stays."""
     return sql(
         f"""
         SELECT
@@ -281,10 +306,10 @@ def moderation_users(struck: Table) -> Table:
             GREATEST(strikes, 0) AS strikes,
             acts - pardons AS flags,
             CAST(pardons AS BIGINT) AS pardons,
-            {ACTION} AS `action`,
+            CASE WHEN NOT is_pardon THEN {ACTION} END AS `action`,
             {MUTED_UNTIL} AS muted_until,
-            message_id AS last_message_id,
-            room AS last_room,
+            CASE WHEN NOT is_pardon THEN message_id END AS last_message_id,
+            CASE WHEN NOT is_pardon THEN room END AS last_room,
             policy_version
         FROM {{struck}}
         """,
@@ -366,7 +391,7 @@ def outputs(records: Table, policies: Table, feedback: Table) -> dict[str, Table
     timed = timed_messages(records, rules.chat_out_of_order_ms)
     messages = judged(
         counted(
-            with_policies(timed, policies_in_force(policies)),
+            with_policies(told_once(timed), policies_in_force(policies)),
             rules.moderation_copies_seconds,
             rules.moderation_burst_seconds,
         ),
