@@ -29,6 +29,7 @@ TEXTS = (
     "the train is late again", "buy it now, only today",
 )  # fmt: skip
 MESSAGES = 600
+POLICIES = "moderation_policies"
 
 
 @pytest.fixture
@@ -70,37 +71,39 @@ def test_a_replay_decides_the_same_and_a_policy_holds_from_its_time(
     pipeline: Pipeline, chat: ChatLog, tmp_path: Path
 ) -> None:
     default = yaml.safe_load(Policy.default().to_json())
-    strict = default | {"version": "strict", "classes": {"toxic": {"hold": 0.0}}}
-    file = tmp_path / "strict.yaml"
-    file.write_text(json.dumps(strict), encoding="utf-8")
     job = pipeline.start("moderation")
-    sent = chat.send_message(message(2)).result(30)  # an abusive one
-    pipeline.wait_for("the first decision", lambda: sent["message_id"] in decisions(pipeline), 120)
-
-    said = pipeline.python("jobs.policy", "publish", str(file))
-    assert said.returncode == 0, said.stderr
+    first = chat.send_message(message(2)).result(30)  # an abusive one
+    pipeline.wait_for("the first decision", lambda: first["message_id"] in decisions(pipeline), 120)
+    for name, *options in (("strict", "--shadow"), ("strict",)):
+        file = tmp_path / f"{name}.yaml"
+        file.write_text(json.dumps(default | {"version": name, "classes": {"toxic": {"hold": 0.0}}}), encoding="utf-8")
+        said = pipeline.python("jobs.policy", "publish", str(file), *options)
+        assert said.returncode == 0, said.stdout + said.stderr
     futures = []
 
     def talk() -> None:
         for number in range(MESSAGES):
-            futures.append(chat.send_message(message(number)))
+            one = message(number)
+            futures.append(chat.send_message(one))
+            if number % 100 == 50:
+                chat.send_message(one)  # said twice
             time.sleep(16 / MESSAGES)
 
     talking = threading.Thread(target=talk)
     talking.start()
-    time.sleep(4)
-    flink.kill_taskmanager()
-    flink.start_taskmanager()
-    talking.join()
-    written = {one["message_id"]: one for one in [sent, *(future.result(30) for future in futures)]}
-    pipeline.wait_for("a decision of each message", lambda: decisions(pipeline).keys() == written.keys(), 150)
-    pipeline.wait_for("its restart to be told", lambda: restarts(job) >= 1)
-    of = json.loads(next(iter(decisions(pipeline)[sent["message_id"]])))
-    chat.send_feedback(
+    time.sleep(2)
+    of = json.loads(next(iter(decisions(pipeline)[first["message_id"]])))
+    overturned = chat.send_feedback(
         {"feedback_id": str(uuid4()), "kind": "verdict", "verdict": "overturn", "moderator": "mo"}
         | {name: of[name] for name in ("message_id", "room", "user_name", "decision", "strike_points")}
         | {"message_time": of["server_time"], "minutes": None, "is_sampled": False}
     ).result(30)
+    flink.kill_taskmanager()
+    flink.start_taskmanager()
+    talking.join()
+    written = {one["message_id"]: one for one in [first, *(future.result(30) for future in futures)]}
+    pipeline.wait_for("a decision of each message", lambda: decisions(pipeline).keys() == written.keys(), 150)
+    pipeline.wait_for("its restart to be told", lambda: restarts(job) >= 1)
     pipeline.wait_for(
         "documents and the verdict",
         lambda: (
@@ -118,19 +121,22 @@ def test_a_replay_decides_the_same_and_a_policy_holds_from_its_time(
     assert decisions(pipeline) == live
     assert [sorted(told) for told in live.values() if len(told) > 1] == []
     told = {key: json.loads(next(iter(value))) for key, value in live.items()}
-    policies = {one["version"]: when(one["valid_from"]) for one in records(pipeline, "moderation_policies")}
-    from_then = policies["strict"]
-    assert from_then - when(sent["server_time"]) >= timedelta(seconds=10)
+    policies = {(one["slot"], one["version"]): when(one["valid_from"]) for one in records(pipeline, POLICIES)}
+    assert policies["champion", "strict"] - when(first["server_time"]) >= timedelta(seconds=10)
     versions: Counter[str] = Counter()
     for key, one in told.items():
-        in_force = "strict" if when(written[key]["server_time"]) >= from_then else default["version"]
+        sent_at = when(written[key]["server_time"])
+        in_force = "strict" if sent_at >= policies["champion", "strict"] else default["version"]
         assert one["policy_version"] == in_force
         assert one["decision"] == "hold" or in_force != "strict"
+        assert one["shadow_policy_version"] == ("strict" if sent_at >= policies["shadow", "strict"] else None)
+        assert one["shadow_decision"] == (one["shadow_policy_version"] and "hold")
         versions[in_force] += 1
     assert min(versions[name] for name in ("strict", default["version"])) > MESSAGES // 10
     assert not any(one["is_late"] for one in told.values())
+    assert {one["copies"] for one in told.values()} == {1}
     struck = {key: one["strikes"] for key, one in told.items() if one["strike_points"]}
-    assert struck == pytest.approx(strikes_of(told.values()), rel=0.001, abs=0.01)  # whole seconds
+    assert struck == pytest.approx(strikes_of(told.values(), overturned), rel=0.001, abs=0.01)  # whole seconds
     minutes = pipeline.documents("moderation_metrics").values()
     assert sum(minute["messages"] for minute in minutes) == len(written)
     assert sum(minute["held"] for minute in minutes) == sum(one["decision"] == "hold" for one in told.values())
@@ -144,16 +150,26 @@ def message(number: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def strikes_of(told: Collection[dict[str, Any]]) -> dict[str, float]:
-    """The strikes of each user with each message that struck: points that fade evenly over the setting's minutes."""
+def strikes_of(told: Collection[dict[str, Any]], overturned: dict[str, Any]) -> dict[str, float]:
+    """The strikes of each user with each message that struck: points that fade evenly over the setting's minutes.
+
+    What was left of the one that was overturned is taken away from then on, and fades likewise.
+    """
     fade = settings().moderation_strike_minutes * 60
-    acts: dict[str, list[tuple[float, int, str]]] = {}
+
+    def left(points: float, then: str, now: str) -> float:
+        return points * (1 - (when(now) - when(then)).total_seconds() / fade)
+
+    acts: dict[str, list[tuple[str, float, str | None]]] = {}
     for one in told:
         if one["strike_points"]:
-            act = (when(one["server_time"]).timestamp(), one["strike_points"], one["message_id"])
-            acts.setdefault(one["user_name"], []).append(act)
+            acts.setdefault(one["user_name"], []).append((one["server_time"], one["strike_points"], one["message_id"]))
+    now = overturned["server_time"]
+    pardon = -left(overturned["strike_points"], overturned["message_time"], now)
+    acts[overturned["user_name"]].append((now, pardon, None))
     return {
-        message_id: sum(points * (1 - (now - then) / fade) for then, points, _ in of_user if then <= now) / 1000
+        message_id: max(0, sum(left(points, then, now) for then, points, _ in of_user if then <= now) / 1000)
         for of_user in acts.values()
         for now, _, message_id in of_user
+        if message_id
     }

@@ -228,8 +228,13 @@ function setMute(until) {
 
 function showMute() {
   const isMuted = mutedUntil !== null;
+  const writes = byId("writing").contains(document.activeElement);
+  const returns = byId("writing").disabled && document.activeElement === log;
   byId("mute").hidden = !isMuted;
   byId("writing").disabled = isMuted;
+  // What is disabled loses the focus, and with it the place of who uses the keyboard.
+  if (isMuted && writes) log.focus();
+  else if (!isMuted && returns) text.focus();
   text.placeholder = isMuted ? "You are muted" : "Write a message";
   if (isMuted)
     byId("mute").textContent =

@@ -132,7 +132,8 @@ export function askForKey(problem = "") {
       resolve();
     };
     form.addEventListener("submit", submit);
-    dialog.addEventListener("cancel", (event) => event.preventDefault());
+    dialog.oncancel = (event) => event.preventDefault();
+    dialog.onclose = () => keyAsked && dialog.showModal(); // a second Escape closes it all the same
     dialog.showModal();
   });
   return keyAsked;

@@ -223,7 +223,12 @@ function factsOf(message) {
   return facts;
 }
 
+/** Ids of the messages whose verdict is under way. */
+const judging = new Set();
+
 async function judge(message, verdict) {
+  if (judging.has(message.message_id)) return;
+  judging.add(message.message_id);
   const entry = items.get(message.message_id);
   for (const button of entry?.element.querySelectorAll(".actions button") ?? []) button.disabled = true;
   try {
@@ -237,6 +242,8 @@ async function judge(message, verdict) {
   } catch (error) {
     say(`The verdict was not taken: ${error.message}`);
     for (const button of entry?.element.querySelectorAll(".actions button") ?? []) button.disabled = false;
+  } finally {
+    judging.delete(message.message_id);
   }
 }
 
@@ -272,7 +279,7 @@ async function showPerson(userName, { focus = true } = {}) {
 const showPersonSoon = soon(() => person !== null && showPerson(person, { focus: false }));
 
 function muteForm(userName, value, isMuted) {
-  const minutes = create("input", { type: "number", min: 1, max: 10_080, required: true, value });
+  const minutes = create("input", { type: "number", min: 1, required: true, value });
   const unmute = create("button", { type: "button", textContent: "Unmute", hidden: !isMuted });
   const mute = create("button", { type: "submit", className: "primary", textContent: isMuted ? "Mute anew" : "Mute" });
   const form = create("form", {}, create("label", {}, "Minutes", minutes), mute, unmute);
@@ -340,7 +347,7 @@ byId("room-filter").addEventListener("change", ({ target }) => {
 
 // Single letters are keys while the focus is in the list only.
 byId("panel").addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return; // a key that is held judges one message
   const element = document.activeElement.closest(".item");
   const message = items.get(element?.dataset.messageId)?.message;
   const go = (to) => to && (event.preventDefault(), to.focus());
