@@ -191,6 +191,10 @@ def test_people_talk_and_are_moderated(pipeline: Pipeline, browser: Browser, add
         assert pipeline.documents("moderation_messages")[rude_id]["verdict"] == "overturn"
         assert pipeline.documents("moderation_users")["bob"]["action"] == "mute"
 
+        load = pipeline.python("bench.chat_load", "--url", address, "--rate", "200", "--seconds", "20", "--json")
+        assert load.returncode == 0, load.stdout + load.stderr
+        print(load.stdout)
+
 
 def ids(page: Page) -> list[str]:
     """The messages on the page, in their order."""
