@@ -81,6 +81,9 @@ FIELDS = (
     "message_id", "user_name", "text", "server_time", "decision", "reasons", "toxic", "removed", "bullying",
     "cyberbullying", "sentiment", "language", "copies", "model_version", "verdict", "decision_at_verdict", "is_sampled",
 )  # fmt: skip
+TEXT_FIELDS = (
+    "user_name", "text", "decision", "cyberbullying", "language", "model_version", "verdict", "decision_at_verdict"
+)  # fmt: skip
 
 Message = Mapping[str, Any]
 Document = dict[str, Any]
@@ -185,11 +188,13 @@ def figures(messages: Sequence[Message], version: str | None) -> list[Figure]:
     """
     said = np.array([index for index, one in enumerate(messages) if (one.get("copies") or 1) == 1], np.int64)
     lengths = np.array([len(one["text"]) for one in messages], np.float64)
-    found = [
-        Figure("text_length", None, psi, said, *_deciles(lengths[said]), lengths),
-        Figure("language", None, psi, said, *_categories([messages[at].get("language") for at in said])),
-        _vocabulary([messages[at]["text"] for at in said], said),
-    ]
+    found = []
+    if len(said):
+        found = [
+            Figure("text_length", None, psi, said, *_deciles(lengths[said]), lengths),
+            Figure("language", None, psi, said, *_categories([messages[at].get("language") for at in said])),
+            _vocabulary([messages[at]["text"] for at in said], said),
+        ]
     of_version = np.array([at for at in said if messages[at].get("model_version") == version], np.int64)
     for name, (low, high) in SCORES.items():
         scores = np.array([_number(one.get(name)) for one in messages])
@@ -437,14 +442,43 @@ def from_elasticsearch(client: Elasticsearch, start: datetime, end: datetime) ->
     return Window(
         start,
         end,
-        sorted((hit["_source"] for hit in found["hits"]["hits"]), key=lambda one: str(one.get("message_id"))),
-        [hit["_source"] for hit in judged["hits"]["hits"]],
+        sorted(readable([hit["_source"] for hit in found["hits"]["hits"]]), key=lambda one: str(one["message_id"])),
+        readable([hit["_source"] for hit in judged["hits"]["hits"]]),
         {
             (version["key"], decision["key"]): decision["doc_count"]
             for version in found["aggregations"]["versions"]["buckets"]
             for decision in version["decisions"]["buckets"]
         },
     )
+
+
+def is_readable(document: object) -> bool:
+    """Whether a document has the fields that are read here, in the types of moderation_decisions."""
+    if not isinstance(document, Mapping) or not isinstance(document.get("message_id"), str):
+        return False
+    reasons = document.get("reasons")
+    if not all(isinstance(document.get(name), str | None) for name in TEXT_FIELDS) or not (
+        reasons is None or (isinstance(reasons, list) and all(isinstance(reason, str) for reason in reasons))
+    ):
+        return False
+    try:
+        sent_at(document).astimezone(UTC)
+    except (KeyError, TypeError, ValueError, OverflowError):  # of no time, or of one before the year 1 in UTC
+        return False
+    return True
+
+
+def readable(documents: Sequence[Message]) -> list[Message]:
+    """Those of the index's documents that can be read; how many cannot is logged."""
+    found = [one for one in documents if is_readable(one) and one.get("decision") and one.get("text") is not None]
+    if len(found) < len(documents):
+        log.warning(
+            "%d of %d documents of %s are left out: a field is not as moderation_decisions has it.",
+            len(documents) - len(found),
+            len(documents),
+            settings().prefix + MESSAGES,
+        )
+    return found
 
 
 def read_lines(path: Path) -> list[Message]:
@@ -455,14 +489,15 @@ def read_lines(path: Path) -> list[Message]:
             for number, line in enumerate(lines, 1):
                 try:
                     one = orjson.loads(line)
-                    datetime.fromisoformat(one["server_time"]).astimezone(UTC)
-                    if one.get("decision") and isinstance(one["text"], str):
-                        found[one["message_id"]] = one
-                except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError, ValueError):
+                except orjson.JSONDecodeError:
+                    one = None
+                if not is_readable(one):
                     raise InputError(
                         f"{path}: line {number} is no decided message: it needs `message_id`, `server_time`, `text` "
-                        "and `decision`, as moderation_decisions has them."
-                    ) from None
+                        "and `decision`, and all its fields as moderation_decisions has them."
+                    )
+                if one.get("decision") and one.get("text") is not None:
+                    found[one["message_id"]] = one
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from None
     if not found:
@@ -546,10 +581,9 @@ def report(reference: Sequence[Message], current: Sequence[Message], target: Pat
 
 def moment(text: str) -> datetime:
     try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
+        return sent_at({"server_time": text}).astimezone(UTC)
+    except (ValueError, OverflowError):
         raise argparse.ArgumentTypeError(f"{text!r} is no time such as 2026-01-02T12:00Z") from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _hours(text: str) -> timedelta:
@@ -605,7 +639,11 @@ def windows(options: argparse.Namespace, client: Elasticsearch | None) -> tuple[
         else datetime.now(UTC).replace(second=0, microsecond=0)
     )
     end = options.until or newest
-    start = options.since or end - options.hours
+    try:
+        start = options.since or end - options.hours
+        earliest = start - options.reference_hours
+    except OverflowError:
+        raise InputError("A window would begin before the year 1: take fewer hours.") from None
     if start >= end:
         raise InputError(
             f"The current window ends ({_iso(end)}) before it begins ({_iso(start)}): see --since and --until."
@@ -618,7 +656,7 @@ def windows(options: argparse.Namespace, client: Elasticsearch | None) -> tuple[
         before = read_lines(options.reference)
         times = list(map(sent_at, before))
         return window_of(before, min(times), max(times) + timedelta(milliseconds=1)), read(start, end)
-    return read(start - options.reference_hours, start), read(start, end)
+    return read(earliest, start), read(start, end)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -660,8 +698,11 @@ def _watch(options: argparse.Namespace, client: Elasticsearch | None) -> int:
     print(f"Reference {_iso(reference.start)} to {_iso(reference.end)}: {sum(reference.decided.values()):,} messages.")
     for one in found:
         print(f"{'ALERT' if one['is_alert'] else 'fine '}  {sentence(one)}")
-    if not any(one["metric"] == "score_psi" for one in found):
-        print("Scores are not compared: the reference has too few messages of the model version of now.")
+    metrics = {one["metric"] for one in found}
+    if "text_length" not in metrics:
+        print(f"Texts are not compared: a window has fewer than {LEAST_MESSAGES} that are no repeats.")
+    if "score_psi" not in metrics:
+        print("Scores are not compared: a window has too few messages, no repeats, of the model version of now.")
     alerts = [one for one in found if one["is_alert"]]
     for one in alerts:
         log.warning("%s", sentence(one))

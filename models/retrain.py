@@ -27,7 +27,18 @@ from elasticsearch import ApiError, NotFoundError, TransportError
 from elasticsearch.helpers import ScanError, scan
 
 from models import data, near_duplicates
-from models.monitor import FIELDS, FLAGGED, MESSAGES, InputError, Message, judged_decision, moment, read_lines, sent_at
+from models.monitor import (
+    FIELDS,
+    FLAGGED,
+    MESSAGES,
+    InputError,
+    Message,
+    judged_decision,
+    moment,
+    read_lines,
+    readable,
+    sent_at,
+)
 from models.policy import CLASSES
 from models.promotion import decide
 from models.train import SEED, TASKS, Split, Step, plain, train  # says it where libraries are missing
@@ -175,7 +186,7 @@ def verdicts(source: str, since: datetime | None) -> list[Message]:
             raise InputError(
                 f"There is no index {settings().prefix + MESSAGES} yet, so there are no verdicts."
             ) from None
-    return sorted((hit["_source"] for hit in hits), key=lambda one: str(one["message_id"]))
+    return sorted(readable([hit["_source"] for hit in hits]), key=lambda one: str(one["message_id"]))
 
 
 def challenger_name(text: str) -> str:

@@ -244,16 +244,49 @@ def test_without_drift_nobody_is_told_and_what_was_compared_is_printed(
         assert "make training-environment" in out
 
 
+def test_repeats_alone_are_compared_by_their_decisions(
+    written: Written, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = written(ENGINE)
+    said = [json.loads(line) | {"copies": 2} for line in path.read_text(encoding="utf-8").splitlines()]
+    path.write_text("".join(json.dumps(one) + "\n" for one in said))
+
+    assert monitor.main(["--source", str(path), "--report", str(tmp_path), *WINDOWS]) == 0
+
+    out = capsys.readouterr().out
+    assert "decision_share of allow is" in out
+    assert "vocabulary" not in out
+    assert "Texts are not compared" in out
+    assert "Scores are not compared" in out
+
+
 def test_too_few_messages_and_wrong_input_are_said(
     written: Written, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     wrong, empty = tmp_path / "wrong.jsonl", tmp_path / "empty.jsonl"
     wrong.write_text('{"text": "no time"}\n')
     empty.write_text("")
+    one = {"message_id": "m", "server_time": "2026-01-02T12:00:00.000Z", "text": "hello", "decision": "allow"}
+    unlike: list[Message] = [
+        {"server_time": "0001-01-01T00:00:00+05:00"},  # before the year 1 in UTC
+        {"server_time": 5},
+        {"reasons": 5},
+        {"reasons": ["toxic", 5]},
+        {"model_version": 5},
+        {"user_name": ["ann"]},
+        {"message_id": None},
+    ]
+    assert monitor.readable([one, *(one | fields for fields in unlike)]) == [one]
+    lines = [tmp_path / f"unlike{number}.jsonl" for number in range(len(unlike))]
+    for path, fields in zip(lines, unlike, strict=True):
+        path.write_text(json.dumps(one | fields) + "\n")
+        assert monitor.main(["--source", str(path)]) == 2
+        assert "line 1 is no decided message" in capsys.readouterr().err
     cases = {
         "The current window has too few messages: 50 by ": [str(written(GARDEN, 50)), *WINDOWS],
         "line 1 is no decided message": [str(wrong)],
         "holds no decided message": [str(empty)],
+        "before the year 1": [str(written(GARDEN)), "--reference-hours", "1e8"],
         "No such file": [str(tmp_path / "none.jsonl")],
         "ends (2026-01-02T21:00:00.000Z) before it begins": [
             str(written(GARDEN)),
