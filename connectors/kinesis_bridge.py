@@ -71,8 +71,31 @@ class Checkpoint:
             self._state = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
             self._streams: dict[str, dict[str, Any]] = self._state.setdefault("streams", {})
             self._topics: dict[str, dict[str, int]] = self._state.setdefault("topics", {})
-        except (OSError, ValueError, AttributeError) as error:
+        except (OSError, ValueError, AttributeError, RecursionError) as error:
             raise InputError(f"The checkpoint {file} cannot be read ({error}): mend or delete it.") from None
+        if problem := self._problem():
+            raise InputError(f"The checkpoint {file} cannot be read ({problem}): mend or delete it.")
+
+    def _problem(self) -> str:
+        """What is wrong with the file, "" when it is as `begin` and `advance_offset` write it."""
+        if not isinstance(self._streams, dict) or not isinstance(self._topics, dict):
+            return "`streams` and `topics` must be objects"
+        for stream, kept in self._streams.items():
+            if (
+                not isinstance(kept, dict)
+                or not isinstance(kept.get("since", ""), int | float | None)
+                or not isinstance(kept.get("shards"), dict)
+                or not all(isinstance(number, str) for number in kept["shards"].values())
+                or not isinstance(kept.get("read"), list)
+                or not all(isinstance(shard, str) for shard in kept["read"])
+            ):
+                return f"the stream {stream} needs `since`, a number or null, `shards`, an object, and `read`, a list"
+        for topic, offsets in self._topics.items():
+            if not isinstance(offsets, dict) or not all(
+                isinstance(offset, int) and offset >= 0 for offset in offsets.values()
+            ):
+                return f"the topic {topic} needs an object with the offset of each partition"
+        return ""
 
     def begin(self, stream: str, since: float | None) -> None:
         """Of a new stream, remember from when it is read (Unix seconds; None: from its oldest record)."""

@@ -21,7 +21,8 @@ from moto.core import DEFAULT_ACCOUNT_ID
 from moto.kinesis.models import kinesis_backends
 from moto.server import ThreadedMotoServer
 
-from connectors.kinesis_bridge import chunks, message_of, readable
+from connectors.kinesis_bridge import Checkpoint, chunks, message_of, readable
+from producers._command_line import InputError
 from settings import ROOT, settings
 from tests.local_server import LocalServer, QuietHandler
 from tests.producers.conftest import partitions, records
@@ -344,3 +345,39 @@ def test_entries_are_put_in_what_kinesis_takes_at_once() -> None:
     assert [len(chunk) for chunk in chunks(small)] == [500, 500, 1]
     assert [len(chunk) for chunk in chunks(large)] == [4, 2]
     assert list(chunks([])) == []
+
+
+@pytest.mark.parametrize(
+    ("kept", "told"),
+    [
+        ("{", "Expecting property name"),
+        ("[]", "no attribute"),
+        ('{"streams": []}', "must be objects"),
+        ('{"topics": null}', "must be objects"),
+        ('{"streams": {"in": null}}', "the stream in needs"),
+        ('{"streams": {"in": {"since": null, "shards": {}}}}', "the stream in needs"),
+        ('{"streams": {"in": {"shards": {}, "read": []}}}', "the stream in needs"),
+        ('{"streams": {"in": {"since": null, "shards": {"shard": 5}, "read": []}}}', "the stream in needs"),
+        ('{"topics": {"moderation_decisions": [5]}}', "the topic moderation_decisions needs"),
+        ('{"topics": {"moderation_decisions": {"0": null}}}', "the topic moderation_decisions needs"),
+    ],
+)
+def test_a_file_that_is_no_checkpoint_is_said(kept: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "kinesis.json").write_text(kept)
+    with pytest.raises(InputError, match=f"kinesis.json cannot be read .*{told}.*: mend or delete it"):
+        Checkpoint(tmp_path / "kinesis.json")
+
+
+def test_a_checkpoint_is_read_as_it_was_written(tmp_path: Path) -> None:
+    written = Checkpoint(tmp_path / "kinesis.json")
+    for stream, since in (("in", 1_767_355_200.5), ("old", None)):
+        written.begin(stream, since)
+    written.advance("in", "a", "17")
+    written.finish("in", "b")
+    written.advance_offset("moderation_decisions", 3, 5)
+    written.save()
+
+    found = Checkpoint(tmp_path / "kinesis.json")
+    assert (found.since("in"), found.since("old")) == (1_767_355_200.5, None)
+    assert (found.sequence_number("in", "a"), found.read("in")) == ("17", {"b"})
+    assert found.offset("moderation_decisions", 3) == 5
