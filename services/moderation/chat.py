@@ -22,6 +22,7 @@ import orjson
 from models.policy import Policy
 
 Json = dict[str, Any]
+Key = tuple[str, str]  # room and message_id: another room may have a message of the same id
 State = Literal["checking", "clean", "flagged", "held", "unscored"]
 
 MESSAGES, DECISIONS, FEEDBACK = "chat_messages", "moderation_decisions", "moderation_feedback"
@@ -31,7 +32,9 @@ JOIN_MESSAGES = 100  # what somebody who joins a room sees of it
 USER_MESSAGES = 50  # what a moderator sees of a user
 USER_VERDICTS = 50
 MAX_MESSAGES = 100_000  # in memory, about 2 kB each with its decision, however long the history may be
-MAX_NAME, MAX_TEXT, MAX_ID = 64, 2000, 64
+MAX_NAME, MAX_TEXT, MAX_ID, MAX_TIME = 64, 2000, 64, 40
+MAX_MINUTES = 525_600  # of a mute: a year
+LAST = 253_402_300_799_000  # Unix milliseconds: ISO 8601 ends with the year 9999
 STATES: Mapping[str, State] = {"allow": "clean", "flag": "flagged", "hold": "held", "unscored": "unscored"}
 
 logger = logging.getLogger(__name__)
@@ -61,6 +64,11 @@ class Message:
     is_overdue: bool = False
     queue: str | None = None
 
+    @property
+    def key(self) -> Key:
+        """By which decisions and verdicts are known to be of this message."""
+        return self.room, self.message_id
+
 
 @dataclass(slots=True)
 class Decision:
@@ -75,11 +83,11 @@ class Decision:
 
 @dataclass(slots=True)
 class User:
-    """A name: its last messages, its strikes by message_id as (time, weight), its newest mute as (since, until)."""
+    """A name: its last messages, its strikes by message as (time, weight), its newest mute as (since, until)."""
 
     messages: deque[Message] = field(default_factory=lambda: deque(maxlen=USER_MESSAGES))
     verdicts: deque[Json] = field(default_factory=lambda: deque(maxlen=USER_VERDICTS))
-    strikes: dict[str, tuple[int, float]] = field(default_factory=dict)
+    strikes: dict[Key, tuple[int, float]] = field(default_factory=dict)
     mute: tuple[int, int] = (0, 0)
 
 
@@ -121,14 +129,14 @@ class Chat:
         self.messages: dict[str, Message] = {}
         self.queues: dict[str, dict[str, Message]] = {name: {} for name in QUEUES}
         self.users: dict[str, User] = {}
-        self._decisions: dict[str, Decision] = {}
-        self._verdicts: dict[str, Json] = {}  # the newest of each message
+        self._decisions: dict[Key, Decision] = {}
+        self._verdicts: dict[Key, Json] = {}  # the newest of each message
         self._rooms: dict[str, deque[Message]] = {}
         self._undecided: dict[str, Message] = {}  # within the time in which a decision is awaited
-        self._feedback: dict[str, str | None] = {}  # message_id by feedback_id
+        self._feedback: dict[str, Key | None] = {}  # the message by feedback_id
         self._default = default_policy
         self._policies: dict[str, list[Force]] = {"champion": [], "shadow": []}
-        self._read: dict[tuple[str, int], deque[tuple[int, str]]] = {}  # what to forget, by partition
+        self._read: dict[tuple[str, int], deque[tuple[int, Key]]] = {}  # what to forget, by partition
         self.history, self._strike = round(history_minutes * 60_000), strike_minutes * 60_000
         self._unscored = unscored_seconds * 1000
         self._review_share = review_share
@@ -147,17 +155,20 @@ class Chat:
         events: list[Event] = []
         for record in records:
             try:
+                if not 0 <= record.timestamp <= LAST:
+                    raise ValueError
                 value = orjson.loads(record.value)
                 events += takes[record.topic](value, record)
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 logger.warning("A record of %s is left out: %s.", record.topic, type(error).__name__)
+            except Exception:  # one record must not end the reading
+                logger.exception("A record of %s, partition %d, is left out.", record.topic, record.partition)
         return events
 
     def _message(self, value: Json, record: Record) -> Iterator[Event]:
         identity, room, name, text = (value[key] for key in ("message_id", "room", "user_name", "text"))
-        for part, limit in ((identity, MAX_ID), (room, MAX_NAME), (name, MAX_NAME), (text, MAX_TEXT)):
-            if not isinstance(part, str) or not 1 <= len(part) <= limit:
-                raise ValueError
+        _check_texts((identity, MAX_ID), (room, MAX_NAME), (name, MAX_NAME), (text, MAX_TEXT))
+        client_time = value.get("client_time")
         if identity in self.messages:
             return
         message = Message(
@@ -165,7 +176,7 @@ class Chat:
             room,
             name,
             text,
-            value.get("client_time"),
+            client_time if isinstance(client_time, str) and len(client_time) <= MAX_TIME else None,
             iso(record.timestamp),
             record.timestamp,
             share_of(identity) < self._review_share,
@@ -173,49 +184,70 @@ class Chat:
         self.messages[identity] = message
         self._rooms.setdefault(room, deque(maxlen=JOIN_MESSAGES)).append(message)
         self._user(name).messages.append(message)
-        self._remember(record, record.timestamp, identity)
-        if identity not in self._decisions:
+        self._remember(record, record.timestamp, (room, identity))
+        if (room, identity) not in self._decisions:
             self._undecided[identity] = message
         self._place(message)
         yield Event("message", message, name)
 
     def _decision(self, value: Json, record: Record) -> Iterator[Event]:
-        identity, name, decision = value["message_id"], value["user_name"], value["decision"]
-        if identity in self._decisions or decision not in STATES or not isinstance(name, str):
+        identity, room, name = value["message_id"], value["room"], value["user_name"]
+        _check_texts((identity, MAX_ID), (room, MAX_NAME), (name, MAX_NAME))
+        decision, action, key = value["decision"], value.get("action") or "none", (room, identity)
+        reasons, ngrams = value.pop("reasons", None) or [], value.pop("ngrams", None) or []
+        if decision not in STATES or action not in ("none", "warn", "mute") or not _is_flat(value):
+            raise ValueError
+        if not all(isinstance(each, list) and all(isinstance(one, str) for one in each) for each in (reasons, ngrams)):
+            raise ValueError
+        if key in self._decisions:
             return
-        time = milliseconds(value["server_time"])
-        reasons, ngrams = list(value.get("reasons") or ()), list(value.get("ngrams") or ())
+        time, weight = milliseconds(value["server_time"]), (value.get("strike_points") or 0) / 1000
+        until = milliseconds(value["muted_until"]) if action == "mute" and value.get("muted_until") else None
         value.pop("text", None)  # the message has it
-        self._decisions[identity] = Decision(decision, reasons, ngrams, time, orjson.dumps(value))
-        self._remember(record, time, identity)
-        self._undecided.pop(identity, None)
-        if points := value.get("strike_points"):
-            self._user(name).strikes[identity] = (time, points / 1000)
-        if message := self.messages.get(identity):
+        self._decisions[key] = Decision(decision, reasons, ngrams, time, orjson.dumps(value))
+        self._remember(record, time, key)
+        if weight:
+            self._user(name).strikes[key] = (time, weight)
+        if message := self._message_of(key):
+            self._undecided.pop(identity, None)
             self._place(message)
             yield Event("decision", message, message.user_name, is_from_job=True)
-        action = value.get("action") or "none"
-        if action == "mute" and value.get("muted_until"):
-            self._mute(name, time, milliseconds(value["muted_until"]))
+        if until is not None:
+            self._mute(name, time, until)
         if action != "none":
             yield Event("you", None, name, action)
 
     def _of_moderator(self, value: Json, record: Record) -> Iterator[Event]:
         identity, kind, name, time = value["feedback_id"], value["kind"], value["user_name"], record.timestamp
-        if identity in self._feedback or not isinstance(name, str):
+        _check_texts(
+            (identity, MAX_ID), (name, MAX_NAME), (value["moderator"], MAX_NAME), (value["server_time"], MAX_TIME)
+        )
+        if not _is_flat(value):
+            raise ValueError
+        key: Key | None = None
+        until = 0
+        if kind == "verdict":
+            key = room, message_id = value["room"], value["message_id"]
+            _check_texts((room, MAX_NAME), (message_id, MAX_ID))
+            if value["verdict"] not in ("uphold", "overturn") or value["decision"] not in (None, *STATES):
+                raise ValueError
+        elif kind == "mute":
+            if not 1 <= value["minutes"] <= MAX_MINUTES:
+                raise ValueError
+            until = time + int(value["minutes"] * 60_000)
+        elif kind != "unmute":
+            raise ValueError
+        if identity in self._feedback:
             return
-        self._feedback[identity] = value["message_id"]
-        self._remember(record, time, identity)
-        user = self._user(name)
-        if kind != "verdict":
-            user.verdicts.append(value)
-            self._mute(name, time, time + int(value["minutes"] * 60_000) if kind == "mute" else 0)
+        self._feedback[identity] = key
+        self._remember(record, time, ("", identity))
+        self._user(name).verdicts.append(value)
+        if key is None:
+            self._mute(name, time, until)
             yield Event("you", None, name, kind)
             return
-        message_id = value["message_id"]
-        user.verdicts.append(value)
-        self._verdicts[message_id] = value
-        if message := self.messages.get(message_id):
+        self._verdicts[key] = value
+        if message := self._message_of(key):
             self._place(message)
             yield Event("decision", message, name)
 
@@ -231,19 +263,23 @@ class Chat:
     def _mute(self, name: str, since: int, until: int) -> None:
         user = self._user(name)
         if since >= user.mute[0]:
-            user.mute = (since, until)
+            user.mute = (since, min(until, LAST))
+
+    def _message_of(self, key: Key) -> Message | None:
+        message = self.messages.get(key[1])
+        return message if message and message.room == key[0] else None
 
     def _user(self, name: str) -> User:
         return self.users.setdefault(name, User())
 
-    def _remember(self, record: Record, time: int, identity: str) -> None:
-        self._read.setdefault((record.topic, record.partition), deque()).append((time, identity))
+    def _remember(self, record: Record, time: int, key: Key) -> None:
+        self._read.setdefault((record.topic, record.partition), deque()).append((time, key))
 
     def _place(self, message: Message) -> None:
         """Put a message into the moderators' queue in which it belongs now."""
-        decision = self._decisions.get(message.message_id)
+        decision = self._decisions.get(message.key)
         queue: str | None = None
-        if message.message_id in self._verdicts:
+        if message.key in self._verdicts:
             pass
         elif decision is None:
             queue = "unscored" if message.is_overdue else None
@@ -290,23 +326,24 @@ class Chat:
                 user.messages.popleft()
             while user.verdicts and user.verdicts[0]["feedback_id"] not in self._feedback:
                 user.verdicts.popleft()
-            for identity in [key for key, (time, _) in user.strikes.items() if time < now - self._strike]:
-                del user.strikes[identity]
+            for key in [key for key, (time, _) in user.strikes.items() if time < now - self._strike]:
+                del user.strikes[key]
             if not user.messages and not user.verdicts and not user.strikes and user.mute[1] < now:
                 del self.users[name]
 
-    def _drop(self, topic: str, identity: str) -> None:
+    def _drop(self, topic: str, key: Key) -> None:
+        identity = key[1]
         if topic == MESSAGES:
             message = self.messages.pop(identity)
             self._undecided.pop(identity, None)
             if message.queue:
                 del self.queues[message.queue][identity]
         elif topic == DECISIONS:
-            del self._decisions[identity]
+            del self._decisions[key]
         else:
-            message_id = self._feedback.pop(identity)
-            if message_id and self._verdicts.get(message_id, {}).get("feedback_id") == identity:
-                del self._verdicts[message_id]
+            of = self._feedback.pop(identity)
+            if of and self._verdicts.get(of, {}).get("feedback_id") == identity:
+                del self._verdicts[of]
 
     # --- what is asked
 
@@ -325,7 +362,7 @@ class Chat:
 
     def state(self, message: Message) -> State:
         """A message's state: the moderator's verdict, else the decision, else how long it has waited for one."""
-        decision, verdict = self._decisions.get(message.message_id), self._verdicts.get(message.message_id)
+        decision, verdict = self._decisions.get(message.key), self._verdicts.get(message.key)
         if verdict:
             stopped, overturned = verdict["decision"] in ("flag", "hold"), verdict["verdict"] == "overturn"
             if stopped == overturned:  # it was stopped and was fine, or it was let through and is
@@ -345,7 +382,7 @@ class Chat:
 
     def shown(self, message: Message, whole: bool) -> Json:
         """A message as the chat shows it; unless `whole`, without what is hidden from others."""
-        decision, verdict = self._decisions.get(message.message_id), self._verdicts.get(message.message_id)
+        decision, verdict = self._decisions.get(message.key), self._verdicts.get(message.key)
         open_to_all = whole or not self.is_hidden(message)
         state = self.state(message)
         return {
@@ -362,7 +399,7 @@ class Chat:
 
     def detail(self, message: Message) -> Json:
         """A message with all that is known of it, for moderators."""
-        decision, verdict = self._decisions.get(message.message_id), self._verdicts.get(message.message_id)
+        decision, verdict = self._decisions.get(message.key), self._verdicts.get(message.key)
         return {
             **(orjson.loads(decision.record) if decision else {"decision": None}),
             **self.shown(message, whole=True),
@@ -394,20 +431,20 @@ class Chat:
 
     def decision_of(self, message: Message) -> Json | None:
         """What the job decided, as it wrote it (without the text); None where it has not."""
-        decision = self._decisions.get(message.message_id)
+        decision = self._decisions.get(message.key)
         return orjson.loads(decision.record) if decision else None
 
     def verdict_of(self, message: Message) -> Json | None:
         """The verdict that holds."""
-        return self._verdicts.get(message.message_id)
+        return self._verdicts.get(message.key)
 
     def concerns_moderators(self, message: Message) -> bool:
         """Whether it is, or may have been, in one of the queues."""
-        return message.queue is not None or message.is_overdue or message.message_id in self._verdicts
+        return message.queue is not None or message.is_overdue or message.key in self._verdicts
 
     def is_for_review(self, message: Message) -> bool:
         """Whether it is an allowed message of the share that moderators are asked to look at."""
-        decision = self._decisions.get(message.message_id)
+        decision = self._decisions.get(message.key)
         return message.is_sampled and decision is not None and decision.decision == "allow"
 
     def has_feedback(self, feedback_id: str) -> bool:
@@ -423,8 +460,8 @@ class Chat:
         user = self.users.get(name, User())
         strikes = sum(
             weight * max(0.0, min(1.0, 1 - (now - time) / self._strike))
-            for identity, (time, weight) in user.strikes.items()
-            if (self._verdicts.get(identity) or {}).get("verdict") != "overturn"
+            for key, (time, weight) in user.strikes.items()
+            if (self._verdicts.get(key) or {}).get("verdict") != "overturn"
         )
         until = user.mute[1]
         return {"strikes": round(strikes, 3), "muted_until": iso(until) if until > now else None}
@@ -442,9 +479,22 @@ def iso(time: int) -> str:
 
 def milliseconds(text: str) -> int:
     """The Unix milliseconds of a time in ISO 8601. Raises ValueError, TypeError for what is none."""
-    return round(datetime.fromisoformat(text).timestamp() * 1000)
+    time = round(datetime.fromisoformat(text).timestamp() * 1000)
+    if not 0 <= time <= LAST:
+        raise ValueError
+    return time
 
 
 def share_of(identity: str) -> float:
     """A number in [0, 1) that only the id decides, the same in each process, evenly spread."""
     return int.from_bytes(hashlib.sha256(identity.encode()).digest()[:8]) / 2**64
+
+
+def _check_texts(*texts: tuple[Any, int]) -> None:
+    """Raises ValueError unless each is text of 1 to so many characters."""
+    if not all(isinstance(text, str) and 1 <= len(text) <= limit for text, limit in texts):
+        raise ValueError
+
+
+def _is_flat(value: Json) -> bool:
+    return not any(isinstance(each, (dict, list)) for each in value.values())

@@ -44,8 +44,8 @@ def feedback(number: int, kind: str, at: int = NOW, **more: Any) -> Record:
     return record(FEEDBACK, nothing | value | more, at)
 
 
-def verdict(number: int, identity: str, of: str | None, what: str, at: int = NOW) -> Record:
-    return feedback(number, "verdict", at, message_id=identity, decision=of, verdict=what)
+def verdict(number: int, identity: str, of: str | None, what: str, at: int = NOW, room: str = "den") -> Record:
+    return feedback(number, "verdict", at, message_id=identity, room=room, decision=of, verdict=what)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,8 @@ def test_any_order_of_the_topics_and_repeats_give_the_same() -> None:
     drawn = [chance.choice(kinds) for _ in range(60)]
     messages = [message(f"m{n}", NOW + n, room=f"r{n % 3}") for n in range(60)]
     decisions = [decision(f"m{n}", kind, NOW + n, room=f"r{n % 3}", strike_points=1000) for n, kind in enumerate(drawn)]
-    words = [verdict(n, f"m{n}", drawn[n], chance.choice(["uphold", "overturn"]), NOW + 100 + n) for n in range(20)]
+    said = [chance.choice(["uphold", "overturn"]) for _ in range(20)]
+    words = [verdict(n, f"m{n}", drawn[n], each, NOW + 100 + n, room=f"r{n % 3}") for n, each in enumerate(said)]
 
     def told(records: list[Record]) -> str:
         known = chat(review_share=0.3)
@@ -196,8 +197,9 @@ def test_nothing_old_is_kept() -> None:
     assert set(known.users) == {"u1", "u2"}
     assert [len(known.last_of(f"r{number}")) for number in range(3)] == [0, 1, 1]
     known.forget(NOW + 900 * MINUTE)
+    assert not any(known._read.pop(key) for key in list(known._read))
     left = [value for value in vars(known).values() if isinstance(value, dict) and value is not known._policies]
-    assert [len(each) for each in left if each and not all(isinstance(key, tuple) for key in each)] == [4]  # the queues
+    assert [len(each) for each in left if each] == [4]  # the queues
     assert known.counts() == dict.fromkeys(module.QUEUES, 0)
 
 
@@ -207,7 +209,7 @@ def test_no_more_is_kept_than_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(250):
         partition = number % 4
         known.apply([message(f"m{number}", NOW + number, room=f"r{partition}")._replace(partition=partition)])
-    known.apply([decision(f"m{number}", "flag", NOW + number) for number in range(250)])
+    known.apply([decision(f"m{number}", "flag", NOW + number, room=f"r{number % 4}") for number in range(250)])
     known.forget(NOW + 1000)
     assert set(known.messages) == {f"m{number}" for number in range(150, 250)}
     assert known.counts()["flagged"] == 100
@@ -222,14 +224,69 @@ def test_the_share_for_review_is_the_same_in_each_process_and_about_so_large() -
     assert module.share_of("m1") == 0.789275335463235
 
 
-@pytest.mark.parametrize(
-    "value",
-    [b"{", b"[]", b"7", b'{"message_id": "a"}', b'{"message_id": 1, "room": "r", "user_name": "u", "text": "t"}',
-     b'{"message_id": "a", "room": "", "user_name": "u", "text": "t"}'],
-)  # fmt: skip
-def test_what_is_no_record_is_left_out(value: bytes) -> None:
+def test_another_rooms_message_of_the_same_id_is_another() -> None:
     known = chat()
-    for topic in (MESSAGES, DECISIONS, FEEDBACK, POLICIES):
-        assert known.apply([Record(topic, 0, NOW, value)]) == []
-    assert not known.messages
-    assert not known.users
+    known.apply([decision("a", "hold", room="other", strike_points=1000), message("a")])
+    known.apply([verdict(1, "a", "hold", "overturn", room="third")])
+    assert known.state(known.messages["a"]) == "checking"
+    assert known.standing("bob", NOW)["strikes"] == 1
+    known.apply([decision("a", "flag", strike_points=1000), verdict(2, "a", "hold", "overturn", room="other")])
+    assert known.state(known.messages["a"]) == "flagged"
+    assert known.standing("bob", NOW)["strikes"] == 1
+
+
+LINES: list[bytes] = [
+    b"{", b"[]", b"7", b'{"message_id": "a"}', b'{"message_id": 1, "room": "r", "user_name": "u", "text": "t"}',
+    b'{"message_id": "a", "room": "", "user_name": "u", "text": "t"}',
+]  # fmt: skip
+ODD = [
+    *(Record(topic, 0, NOW, line) for topic in (MESSAGES, DECISIONS, FEEDBACK, POLICIES) for line in LINES),
+    message("b", at=-1),
+    message("b", at=10**18),
+    *(
+        decision("a", "flag", **{"user_name": "eve"} | odd)
+        for odd in (
+            {"reasons": [1]}, {"reasons": "toxic"}, {"ngrams": [None]}, {"ngrams": {"a": 1}}, {"toxic": [1]},
+            {"server_time": 5}, {"server_time": "9999-12-31T23:59:59-12:00"}, {"strike_points": "many"},
+            {"action": "ban"}, {"action": "mute", "muted_until": "soon"}, {"decision": "deny"}, {"decision": ["flag"]},
+            {"room": None}, {"message_id": ["a"]},
+        )
+    ),
+    *(
+        feedback(9, **{"kind": "mute", "user_name": "eve"} | odd)
+        for odd in (
+            {"minutes": 1e308}, {"minutes": 0}, {"minutes": 525_601}, {"minutes": None}, {"minutes": "5"},
+            {"minutes": 5, "moderator": 7}, {"minutes": 5, "server_time": None}, {"minutes": 5, "kind": "ban"},
+            {"minutes": 5, "more": {}},
+        )
+    ),
+    *(
+        feedback(9, "verdict", **{"user_name": "eve", "room": "den", "message_id": "a", "verdict": "uphold"} | odd)
+        for odd in ({"verdict": "maybe"}, {"decision": "deny"}, {"decision": []}, {"message_id": None}, {"room": 7})
+    ),
+    Record(FEEDBACK, 0, NOW, json.dumps({
+        "feedback_id": "f", "kind": "verdict", "user_name": "eve", "moderator": "anna", "server_time": iso(NOW),
+        "room": "den", "message_id": "a", "verdict": "uphold",
+    }).encode()),
+    record(POLICIES, {"slot": "champion", "version": "2", "valid_from": iso(NOW), "policy": "[" * 10_000}, NOW),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_what_is_no_record_is_left_out(odd: Record) -> None:
+    known = chat()
+    known.apply([message("a")])
+    before = known.detail(known.messages["a"])
+    assert known.apply([odd]) == []
+    assert set(known.users) == {"bob"}
+    assert known.detail(known.messages["a"]) == before
+    assert len(known.apply([message("c"), decision("a", "flag"), verdict(1, "a", "flag", "uphold")])) == 3
+
+
+@pytest.mark.parametrize("given", [5, [], {}, "x" * 41, None, "2026-01-01T00:00:00+00:00"])
+def test_a_client_time_is_short_text_or_null(given: Any) -> None:
+    known = chat()
+    value = {"message_id": "a", "room": "den", "user_name": "bob", "text": "Hello", "client_time": given}
+    known.apply([record(MESSAGES, value, NOW)])
+    is_kept = isinstance(given, str) and len(given) <= 40
+    assert known.detail(known.messages["a"])["client_time"] == (given if is_kept else None)
