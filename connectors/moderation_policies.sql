@@ -19,10 +19,12 @@ CREATE TABLE moderation_policies (
     problem AS CASE
         WHEN error IS NOT NULL THEN error
         WHEN slot NOT IN ('champion', 'shadow') THEN 'unknown_slot'
+        WHEN slot = 'champion' AND policy IS NULL THEN 'missing_field'
     END,
     problem_detail AS CASE
         WHEN error IS NOT NULL THEN error_detail
         WHEN slot NOT IN ('champion', 'shadow') THEN 'The slot is none of champion, shadow.'
+        WHEN slot = 'champion' AND policy IS NULL THEN 'policy is missing: only slot shadow may be without one.'
     END,
     event_time AS COALESCE(valid_from, TO_TIMESTAMP_LTZ(0, 3)),
     WATERMARK FOR event_time AS event_time

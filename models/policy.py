@@ -7,9 +7,10 @@ four models and judges them. A flag is an aid to people: a flagged message is sh
 from __future__ import annotations
 
 import json
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from importlib import resources
 from importlib.resources.abc import Traversable
 from typing import Annotated, Any, Literal, TypeVar
@@ -138,10 +139,7 @@ class Policy:
     @staticmethod
     def parse(text: str) -> Policy:
         """The policy of a file's text, YAML or JSON. Raises ValueError with a sentence that names each wrong field."""
-        try:
-            content = yaml.load(text, _Loader)  # noqa: S506, a SafeLoader
-        except yaml.YAMLError as error:
-            raise ValueError(f"The policy is no YAML: {' '.join(str(error).split())}.") from None
+        content = _content(text)
         if not isinstance(content, dict):
             raise ValueError('The policy has no fields: begin with its version, as in `version: "1.0.0"`.')
         file = _checked(_File, content, "")
@@ -177,10 +175,17 @@ class Policy:
         return self.rooms.get(name, self.base)
 
 
-@lru_cache(maxsize=64)
-def parsed(text: str) -> Policy:
-    """`Policy.parse`, once for each text."""
-    return Policy.parse(text)
+def _content(text: str) -> object:
+    """What the text of a file holds. Raises ValueError with a sentence."""
+    try:
+        return yaml.load(text, _Loader)  # noqa: S506, a SafeLoader
+    except yaml.YAMLError as error:
+        raise ValueError(f"The policy is no YAML: {' '.join(str(error).split())}.") from None
+    except RecursionError:
+        raise ValueError("The policy has too many brackets within one another: write it flatter.") from None
+    except Exception as error:
+        # PyYAML passes on whatever its conversions raise: KeyError for `!!bool x`.
+        raise ValueError(f"The policy has a value that is not of its type: {error!r:.60}. Put it in quotes.") from None
 
 
 class _Loader(yaml.SafeLoader):
@@ -200,7 +205,7 @@ def _checked(form: type[Form], content: object, where: str) -> Form:
         return form.model_validate(content)
     except ValidationError as error:
         wrong = [
-            f"{where}{'.'.join(map(str, one['loc']))}: {one['msg']} (it is {one['input']!r:.60})"
+            f"{where}{'.'.join(map(str, one['loc']))}: {one['msg']} (it is {reprlib.repr(one['input']):.60})"
             for one in error.errors()
         ]
         raise ValueError(f"The policy is wrong. {'; '.join(wrong)}.") from None

@@ -15,13 +15,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
 from pyflink.table import DataTypes, Expression
 from pyflink.table.udf import FunctionContext, ScalarFunction, udf
 
-from models.policy import Judgement, Moderator, Policy, parsed
+from models.policy import Judgement, Moderator, Policy
 
 TEXT, NUMBER, COUNT = DataTypes.STRING(), DataTypes.DOUBLE(), DataTypes.BIGINT()
 FIELDS = {
@@ -111,12 +112,17 @@ def _counts(values: pd.Series[int] | int | None, size: int) -> list[float]:
 
 
 def _policy(text: str | None) -> Policy | None:
-    """The policy of a JSON text; None for none, and for one that is wrong: a job must not end by what a topic holds."""
-    if not isinstance(text, str):
-        return None
+    """The policy of a JSON text; None for none, and for one that is wrong."""
+    return _parsed(text) if isinstance(text, str) else None
+
+
+@lru_cache(maxsize=64)
+def _parsed(text: str) -> Policy | None:
+    """`Policy.parse`, once for each text; None for one that is wrong, which is logged."""
     try:
-        return parsed(text)
-    except ValueError as error:
+        return Policy.parse(text)
+    except Exception as error:
+        # A job must not end by what a topic holds.
         log.error("A published policy cannot be used, the default is: %s", error)
         return None
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pyflink.table import Table
 
 from jobs.policy import NOTICE, ensure_published, main, publish, published
 from jobs.replay import InputError
 from models.policy import Policy
 from settings import settings
 from stack import kafka
+from tests.conftest import Row, at
 from tests.producers.conftest import records
 
 TOPIC = "moderation_policies"
@@ -103,6 +105,26 @@ def test_by_the_command_line(prefix: str, tmp_path: Path, capsys: pytest.Capture
     assert last["policy"] is None
     assert last_key == f"shadow:{last['version']}" != "shadow:t1"
     assert last["valid_from"] > values(prefix + TOPIC)[-2][1]["valid_from"]
+
+
+def test_a_champion_without_a_policy_is_a_dead_letter(
+    given: Callable[..., Table], rows: Callable[[Table], list[Row]]
+) -> None:
+    records = [
+        {"slot": slot, "version": "a", "policy": text, "valid_from": at(0)} | more
+        for slot, text, more in [
+            ("champion", "{}", {}),
+            ("champion", None, {}),
+            ("shadow", None, {}),
+            ("third", None, {}),
+            ("champion", None, {"error": "not_json"}),
+        ]
+    ]
+
+    found = rows(given("moderation_policies", *records))
+
+    assert [row["problem"] for row in found] == [None, "missing_field", None, "unknown_slot", "not_json"]
+    assert [row["problem_detail"] for row in found][1].startswith("policy is missing")
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,17 @@ def test_json_is_the_same_policy() -> None:
         ("", "begin with its version"),
         ("[1]", "begin with its version"),
         ("version: 'a\nclasses: {", "no YAML"),
+        ("[" * 3000, "too many brackets"),
+        ('{"version": ' * 100_000, "too many brackets"),
+        ("version: a\nunscored: !!bool x", "not of its type: KeyError('x')"),
+        ("version: a\nunscored: !!int ''", "not of its type: IndexError"),
+        ("version: 2026-13-45", "not of its type: ValueError('month must be"),
+        ("version: a\nunscored: !!set [a]", "not of its type: TypeError"),
+        # Some 10 ** 9 values when written out: the sentence must not be.
+        (
+            "\n".join(["a0: &a0 [1]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10))]),
+            "a9: ",
+        ),
         ("classes: {}", "version: Field required"),
         ("version: 1.0", "version: Input should be a valid string (it is 1.0)"),
         ("version: a b", "version: String should match"),

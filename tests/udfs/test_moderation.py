@@ -76,6 +76,19 @@ def test_a_batch_is_judged_row_by_row(champion: Moderator) -> None:
     assert (found["warn_at"] == 2500).all()
 
 
+def test_a_policy_that_cannot_be_read_is_none_and_is_told_once(
+    champion: Moderator, caplog: pytest.LogCaptureFixture
+) -> None:
+    wrong = ["[" * 3000, "version: a\nunscored: !!bool x", "version: !!timestamp x", '{"version": 1}']
+
+    for _ in range(3):
+        found = plain([(KIND, "a", 1, 1, text, text) for text in wrong], champion)
+
+        assert found["policy_version"].tolist() == ["1"] * len(wrong)
+        assert found["shadow_decision"].tolist() == [None] * len(wrong)
+    assert [record.levelname for record in caplog.records] == ["ERROR"] * len(wrong)
+
+
 def test_a_challenger_judges_by_the_policy_in_force_or_the_shadows(champion: Moderator) -> None:
     found = plain([(KIND, "a", 1, 1, policy, shadow) for policy in (None, STRICT) for shadow in (None, STRICT)],
                   champion, challenger=Moderator.load())  # fmt: skip
