@@ -183,7 +183,7 @@ def _content(text: str) -> object:
         raise ValueError(f"The policy is no YAML: {' '.join(str(error).split())}.") from None
     except RecursionError:
         raise ValueError("The policy has too many brackets within one another: write it flatter.") from None
-    except Exception as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         # PyYAML passes on whatever its conversions raise: KeyError for `!!bool x`.
         raise ValueError(f"The policy has a value that is not of its type: {error!r:.60}. Put it in quotes.") from None
 

@@ -121,8 +121,7 @@ def _parsed(text: str) -> Policy | None:
     """`Policy.parse`, once for each text; None for one that is wrong, which is logged."""
     try:
         return Policy.parse(text)
-    except Exception as error:
-        # A job must not end by what a topic holds.
+    except Exception as error:  # noqa: BLE001, a job must not end by what a topic holds
         log.error("A published policy cannot be used, the default is: %s", error)
         return None
 
