@@ -27,6 +27,8 @@ MESSAGES = "chat_messages"
 FEEDBACK = "moderation_feedback"
 MAX_RECORD_BYTES = 2 * 1024 * 1024 - 4096  # what the topics take (stack/topics.yaml), less what a batch adds
 ACKNOWLEDGED_SECONDS = 20
+PACE_WHEN_AHEAD = 0.9  # of a clock that is ahead of the machine's, which was put back: it goes on, and they meet again
+LAST_TICK_SECONDS = 5  # how long `close` waits for what Kafka need not have
 
 Record = dict[str, Any]
 
@@ -42,15 +44,26 @@ class _Partition:
         self.topic = topic
         self.number = number
         self.lock = threading.Lock()
-        self.milliseconds = 0  # of the last record
+        self._milliseconds = 0.0  # of the last record
         self.written = 0.0  # when, by time.monotonic()
         self.tick: Any = None  # kafka-python's future of the last one
         self.ticked = 0.0  # when
 
-    def now(self) -> int:
-        """Unix milliseconds that never fall, also when the clock of the machine is put back. Call it under the lock."""
-        self.milliseconds = max(self.milliseconds, time.time_ns() // 1_000_000)
-        self.written = time.monotonic()
+    @property
+    def milliseconds(self) -> int:
+        """Unix time of the last record."""
+        return int(self._milliseconds)
+
+    def now(self, at_least: int = 0) -> int:
+        """Unix milliseconds, of the next record: never less than of the last one. Call it under the lock.
+
+        It is the machine's clock. When that is put back, time goes on nevertheless, since else nothing would be
+        decided until the clock has caught up.
+        """
+        now = time.monotonic()
+        gone_on = self._milliseconds + (now - self.written) * 1000 * PACE_WHEN_AHEAD
+        self._milliseconds = max(gone_on, time.time_ns() / 1_000_000, at_least)
+        self.written = now
         return self.milliseconds
 
 
@@ -110,12 +123,30 @@ class ChatLog:
         return self._append(MESSAGES, key, as_it_is)
 
     def close(self) -> None:
-        """Wait until Kafka has everything; what it has not taken after 20 s has failed."""
+        """Wait until Kafka has everything; what it has not taken after 20 s has failed.
+
+        Before it ends it waits for chat_out_of_order_ms and tells the time once more: else the last messages would not
+        be decided until somebody writes again. When Kafka is away it goes without.
+        """
+        if self._closing.is_set():
+            return
         self._closing.set()
         self._ticker.join()
-        with suppress(KafkaTimeoutError):
+        with suppress(KafkaError):
             self._producer.flush(timeout=ACKNOWLEDGED_SECONDS)
+            self._tick_for_the_last()
         _abandon(self._producer)
+
+    def _tick_for_the_last(self) -> None:
+        """Raises KafkaError when Kafka is away."""
+        partitions = self._all_partitions()
+        later = settings().chat_out_of_order_ms + 1
+        time.sleep(max(max(each.written for each in partitions) + later / 1000 - time.monotonic(), 0))
+        due = max(each.milliseconds for each in partitions) + later  # in all of them: jobs go by the slowest
+        for partition in partitions:
+            with partition.lock:
+                self._send_tick(partition, partition.now(at_least=due))
+        self._producer.flush(timeout=LAST_TICK_SECONDS)
 
     def _connected(self, wait_seconds: float) -> tuple[Any, dict[str, list[int]]]:
         """A producer that knows both topics, so that no send waits for them, and the topics' partitions."""
@@ -196,12 +227,13 @@ class ChatLog:
                     if partition.tick and not partition.tick.is_done:
                         continue  # Kafka is away: one that waits is enough
                     try:
-                        partition.tick = self._producer.send(
-                            partition.topic, None, b"", partition=partition.number, timestamp_ms=milliseconds
-                        )
+                        partition.tick = self._send_tick(partition, milliseconds)
                         partition.ticked = partition.written
                     except (KafkaError, ValueError):  # the topic is away: those who send messages hear of it
                         partition.tick = None
+
+    def _send_tick(self, partition: _Partition, milliseconds: int) -> Any:
+        return self._producer.send(partition.topic, None, b"", partition=partition.number, timestamp_ms=milliseconds)
 
     def _fail_overdue(self, now: float) -> bool:
         """Fail what has waited too long, and say whether anything had: kafka-python does not always do so."""

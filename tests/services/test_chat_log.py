@@ -20,7 +20,7 @@ from services.chat_log import ChatLog, NotWritten
 from settings import settings
 from stack import kafka
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.timeout(120)
 
 TICK_MS = 50
 
@@ -66,6 +66,7 @@ def milliseconds(server_time: str) -> int:
     return round(datetime.fromisoformat(server_time).timestamp() * 1000)
 
 
+@pytest.mark.stack
 def test_many_threads_write_and_in_no_partition_time_falls_or_stands_still(log: ChatLog, prefix: str) -> None:
     rooms = ["lobby", "games", "日本", "room 4"]
     sent: dict[str, list[Any]] = {}
@@ -110,6 +111,7 @@ def test_many_threads_write_and_in_no_partition_time_falls_or_stands_still(log: 
     assert (told.key, json.loads(told.value)) == (b"ann", feedback)
 
 
+@pytest.mark.stack
 def test_the_partition_of_a_key_is_that_of_other_producers(log: ChatLog, prefix: str) -> None:
     producer = KafkaProducer(bootstrap_servers=settings().kafka_bootstrap_servers)
     theirs = {}
@@ -123,22 +125,42 @@ def test_the_partition_of_a_key_is_that_of_other_producers(log: ChatLog, prefix:
     assert len(set(ours.values())) == 4
 
 
-def test_a_clock_that_is_put_back_makes_no_time_fall(
-    log: ChatLog, prefix: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    now = time.time_ns()
-    before = log.send_message({"room": "lobby"}).result(timeout=30)
-    monkeypatch.setattr(time, "time_ns", lambda: now - 3_600_000_000_000)
-    after = log.send_message({"room": "lobby"}).result(timeout=30)
-    time.sleep(3 * TICK_MS / 1000)
-    monkeypatch.undo()
+def test_a_clock_that_is_put_back_makes_no_time_fall_or_stand_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    partition = chat_log._Partition("chat_messages", 0)
+    start, hour = 1_767_355_200_000, 3_600_000
+    rows = (  # wall clock and monotonic clock in ms since the start, expected time
+        (0, 0, 0),
+        (1_000, 1_000, 1_000),
+        (1_000 - hour, 1_000, 1_000),  # put back at once
+        (2_000 - hour, 2_000, 1_900),  # behind: it goes on, a tenth slower
+        (12_000 - hour, 12_000, 10_900),
+        (10_950, 12_050, 10_950),  # set right: nine tenths on would be 10_945
+        (20_000, 12_060, 20_000),  # put forward: it follows
+        (19_000, 12_060, 20_000),
+        (29_000 + 1_000, 32_060, 38_000),  # 20 s later, 8 s behind
+        (110_000, 112_060, 110_000),  # and 80 s after that they have met
+    )
+    for wall, monotonic, expected in rows:
+        monkeypatch.setattr(time, "time_ns", lambda wall=wall: (start + wall) * 1_000_000)
+        monkeypatch.setattr(time, "monotonic", lambda monotonic=monotonic: 5.0 + monotonic / 1000)
+        assert abs(partition.now() - start - expected) <= 1, (wall, monotonic)
 
-    assert after["server_time"] >= before["server_time"]
-    for records in partitions(prefix + "chat_messages").values():
-        times = [record.timestamp for record in records]
-        assert times == sorted(times)
+
+@pytest.mark.stack
+def test_close_tells_the_time_after_the_last_message(prefix: str) -> None:
+    log = ChatLog(settings().kafka_bootstrap_servers, prefix, tick_ms=10_000)
+    last = milliseconds(log.send_message({"room": "lobby"}).result(timeout=30)["server_time"])
+    log.close()
+    ended = time.time_ns() // 1_000_000
+    log.close()
+
+    for topic in ("chat_messages", "moderation_feedback"):
+        for records in partitions(prefix + topic).values():
+            assert last + settings().chat_out_of_order_ms < records[-1].timestamp <= ended
+            assert records[-1].value is None
 
 
+@pytest.mark.stack
 def test_what_is_not_written_is_said(prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(NotWritten, match=r"no topics nowhere\.chat_messages .* `make up`"):
         ChatLog(settings().kafka_bootstrap_servers, "nowhere.")
