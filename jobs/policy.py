@@ -66,9 +66,13 @@ def published() -> list[Published]:
 def publish(policy: Policy, slot: Slot = "champion", valid_from: datetime | None = None) -> str:
     """Publishes a version of the policy, if it is not there already; returns a sentence that says from when it holds.
 
-    Raises InputError for a version that is there with other content, and for a time before the newest version's;
-    KafkaError when Kafka does not answer.
+    Raises InputError for a policy that readers could not read, a version that is there with other content, and a time
+    before the newest version's; KafkaError when Kafka does not answer.
     """
+    try:
+        Policy.parse(policy.to_json())
+    except ValueError as error:
+        raise InputError(f"Readers could not read {policy.version}: {error}") from None
     there = published()
     name = f"Policy {policy.version}" if slot == "champion" else f"Shadow policy {policy.version}"
     same = [one for one in there if one.version == policy.version]

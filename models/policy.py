@@ -176,16 +176,33 @@ class Policy:
 
 
 def _content(text: str) -> object:
-    """What the text of a file holds. Raises ValueError with a sentence."""
+    """What the text of a file holds. Raises ValueError with a sentence.
+
+    JSON is read as such: PyYAML takes its 5e-05 for text.
+    """
+    is_json = text.lstrip().startswith("{")
     try:
+        if is_json:
+            return json.loads(text, object_pairs_hook=_once)
         return yaml.load(text, _Loader)  # noqa: S506, a SafeLoader
-    except yaml.YAMLError as error:
-        raise ValueError(f"The policy is no YAML: {' '.join(str(error).split())}.") from None
+    except (json.JSONDecodeError, yaml.YAMLError) as error:
+        problem = "begins with { and is no JSON" if is_json else "is no YAML"
+        raise ValueError(f"The policy {problem}: {' '.join(str(error).split())}.") from None
     except RecursionError:
         raise ValueError("The policy has too many brackets within one another: write it flatter.") from None
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         # PyYAML passes on whatever its conversions raise: KeyError for `!!bool x`.
         raise ValueError(f"The policy has a value that is not of its type: {error!r:.60}. Put it in quotes.") from None
+
+
+def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON. Raises YAMLError for a name that is there twice, as `_Loader` does."""
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise yaml.YAMLError(f"{name!r} is there twice; put both together")
+        found[name] = value
+    return found
 
 
 class _Loader(yaml.SafeLoader):

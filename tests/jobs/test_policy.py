@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import uuid
 from collections.abc import Callable, Iterator
@@ -144,6 +145,11 @@ def test_a_wrong_file_is_said_before_kafka_is_asked(
     assert said in printed.err
     assert "policy.yaml" in printed.err
     assert printed.out == ""
+
+
+def test_what_readers_could_not_read_is_not_published() -> None:
+    with pytest.raises(InputError, match=r"could not read 1: The policy is wrong\. version"):
+        publish(dataclasses.replace(policy("1"), source="{}"))
 
 
 @pytest.mark.parametrize("arguments", [[], ["publish"], ["publish", "f", "--from", "soon"], ["show", "f"], ["retire"]])

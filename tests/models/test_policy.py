@@ -9,7 +9,9 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import yaml
 
 from models import policy, runtime
 from models.policy import CLASSES, MODELS, Moderator, Policy
@@ -57,6 +59,21 @@ def test_json_is_the_same_policy() -> None:
     assert Policy.parse(shuffled) == found
     assert "\n" not in found.to_json()
     assert Policy.parse(Policy.default().to_json()) == Policy.default()
+
+
+def test_every_number_comes_back_from_json() -> None:
+    shares = [0.0, 5e-324, 1e-300, 1e-5, 5e-05, 9.999e-05, 1e-4, 0.1 + 0.2, 1 - 2**-53, 1.0, 1]
+    shares += (10 ** np.random.default_rng(9).uniform(-12, 0, 200)).tolist()
+    for share in shares:
+        content = {"version": "a", "classes": {"toxic": {"flag": share}}, "strikes": {"flag": share, "mute_at": 1e4}}
+        found = Policy.parse(yaml.safe_dump(content))
+
+        assert Policy.parse(found.to_json()) == found
+        assert found.base.thresholds[0, 0] == found.base.strikes.flag == share
+    with pytest.raises(ValueError, match=r"begins with \{ and is no JSON: 'toxic' is there twice"):
+        Policy.parse('{"version": "a", "classes": {"toxic": {"flag": 0.5}, "toxic": {}}}')
+    with pytest.raises(ValueError, match=r"begins with \{ and is no JSON: Expecting"):
+        Policy.parse("{version: a}")
 
 
 @pytest.mark.parametrize(
