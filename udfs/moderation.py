@@ -136,7 +136,12 @@ class Judge(ScalarFunction):  # type: ignore[misc]
     def open(self, function_context: FunctionContext) -> None:
         self._policy = Policy.parse(self._default)
         self._champion = Moderator.load()
-        self._beside = Moderator.load(self._challenger) if self._challenger else None
+        self._beside = None
+        if self._challenger:
+            try:
+                self._beside = Moderator.load(self._challenger)
+            except Exception as error:  # noqa: BLE001, what runs beside the champion must not end it
+                log.error("The challenger %s cannot be used, none is in the shadow: %s", self._challenger, error)
 
     def eval(
         self,
@@ -153,7 +158,13 @@ class Judge(ScalarFunction):  # type: ignore[misc]
 
 
 def judge_function(default_policy_json: str, challenger: str = "") -> Callable[..., Expression]:
-    """judge(…) for SQL, with this policy where none is given, and the models of this challenger in the shadow."""
+    """judge(…) for SQL, with this policy where none is given, and the models of this challenger in the shadow.
+
+    Raises LookupError for a challenger that is not there, ValueError for one of other classes: workers, which are told
+    of no mistake, run without it.
+    """
+    if challenger:
+        Moderator.load(challenger)
     row = DataTypes.ROW([DataTypes.FIELD(name, kind) for name, kind in FIELDS.items()])
     function: Callable[..., Expression] = udf(
         Judge(default_policy_json, challenger), result_type=row, func_type="pandas"

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 from pyflink.table import DataTypes, Table, TableEnvironment
 
+from models import runtime
 from models.policy import Moderator, Policy
 from tests.conftest import Row
-from udfs.moderation import FIELDS, judge, judge_function
+from udfs.moderation import FIELDS, Judge, judge, judge_function
 
 HARSH, KIND = "you are a stupid worthless idiot, shut up", "What a lovely day, thank you all so much!"
 DEFAULT = {
@@ -97,6 +100,36 @@ def test_a_challenger_judges_by_the_policy_in_force_or_the_shadows(champion: Mod
     assert found["shadow_decision"].tolist() == ["allow", "hold", "hold", "hold"]
     assert found["shadow_policy_version"].tolist() == ["1", "2", "2", "2"]
     assert found["shadow_model_version"].tolist() == [champion.version] * 4
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "said"),
+    [("none", LookupError, "There is no challenger 'none'"), ("other", ValueError, "has other classes: clean, rude")],
+)
+def test_a_wrong_challenger_is_refused_where_the_job_is_made_and_left_out_by_workers(
+    name: str,
+    error: type[Exception],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    folder = tmp_path / "other/toxicity"
+    shutil.copytree(str(runtime.WEIGHTS / "toxicity"), folder)
+    text = (folder / "model.json").read_text(encoding="utf-8").replace('"toxic"', '"rude"')
+    (folder / "model.json").write_text(text, encoding="utf-8")
+    monkeypatch.setattr("models.policy.CHALLENGERS", tmp_path)
+
+    with pytest.raises(error, match=said):
+        judge_function(json.dumps(DEFAULT), name)
+    worker = Judge(json.dumps(DEFAULT), name)
+    worker.open(None)
+    columns = [pd.Series([value], dtype=object) for value in (HARSH, "a", 1, 1, None, None)]
+    row = worker.eval(*columns).iloc[0]
+
+    assert (row["decision"], row["shadow_decision"]) == ("flag", None)
+    (told,) = caplog.records
+    assert said in told.getMessage()
 
 
 def test_in_flink_the_same(t_env: TableEnvironment, rows: Callable[[Table], list[Row]], champion: Moderator) -> None:
