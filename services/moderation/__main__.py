@@ -17,6 +17,7 @@ from settings import settings
 from stack import ports
 
 MAX_SAID_BYTES = 64 * 1024  # of one message over a WebSocket
+UNFINISHED = "ASGI callable returned without completing handshake."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,6 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("kafka").setLevel(logging.CRITICAL)  # the reader says what matters
+    # An error for each WebSocket that is refused, though it was answered as it should be.
+    logging.getLogger("uvicorn.error").addFilter(lambda record: UNFINISHED not in record.getMessage())
     try:
         keys = Keys(settings().moderation_api_keys.get_secret_value())
         if not keys and options.host not in LOOPBACK:

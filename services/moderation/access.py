@@ -8,7 +8,7 @@ import math
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
@@ -46,6 +46,7 @@ class Caller:
 
     name: str
     is_moderator: bool
+    ends: float | None = None  # the session, Unix seconds
 
 
 class KeysError(Exception):
@@ -96,7 +97,7 @@ class Keys:
             return None
         if not hmac.compare_digest(self._signature(name, ends).encode(), signature.encode(errors="replace")):
             return None
-        return self._keys[name][1] if int(ends) > time.time() else None
+        return replace(self._keys[name][1], ends=int(ends)) if int(ends) > time.time() else None
 
     def _signature(self, name: str, ends: str) -> str:
         return hmac.digest(self._keys[name][0], f"session.{ends}.{name}".encode(), "sha256").hex()

@@ -6,6 +6,7 @@ No consumer group: each process of the service reads all partitions, and begins 
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -28,7 +29,8 @@ logger = logging.getLogger(__name__)
 class Reader(threading.Thread):
     """Hands records to `deliver`, in the order of each partition, until `stop`.
 
-    It goes on through failures of Kafka from where it was. Its `log` writes, as soon as Kafka has answered once.
+    It goes on through failures of Kafka from where it was; any other ends the process with exit code 1. Its `log`
+    writes, as soon as Kafka has answered once.
     """
 
     def __init__(self, deliver: Callable[[list[Record]], None], since: int) -> None:
@@ -58,6 +60,10 @@ class Reader(threading.Thread):
                     logger.error("Kafka cannot be read, it is tried again: %s", error)
                 said = str(error)
                 self._stopping.wait(AGAIN_SECONDS)
+            except Exception:
+                if not self._stopping.is_set():
+                    logger.exception("The chat's topics cannot be read, the service ends:")
+                    os._exit(1)  # rather than live on deaf: a new process reads all again
 
     def stop(self) -> None:
         """End the thread; waits for it and until Kafka has what was sent."""

@@ -281,7 +281,7 @@ async def talk(websocket: WebSocket) -> None:
     caller: Caller = websocket.state.caller
     connection = Connection(websocket, is_moderator=bool(the.keys) and caller.is_moderator)
     try:
-        await connection.serve(Talk(the, connection, holder_of(websocket.scope)).take)
+        await connection.serve(Talk(the, connection, holder_of(websocket.scope)).take, caller.ends)
     finally:
         the.sockets.leave(connection)
 
@@ -290,7 +290,8 @@ async def talk(websocket: WebSocket) -> None:
 async def desk(websocket: WebSocket) -> None:
     """What changes in the moderators' queues."""
     the: Service = websocket.app.state.service
-    if not websocket.state.caller.is_moderator:
+    caller: Caller = websocket.state.caller
+    if not caller.is_moderator:
         await websocket.send_denial_response(JSONResponse({"detail": "This needs a moderator's key."}, 403))
         return
     if not the.reader.has_history:
@@ -301,10 +302,10 @@ async def desk(websocket: WebSocket) -> None:
     the.sockets.open_desk(connection)
 
     async def take(_said: Any) -> None:
-        connection.put({"type": "error", "code": "bad_request", "detail": "Nothing is taken here: use the API."})
+        connection.refuse({"type": "error", "code": "bad_request", "detail": "Nothing is taken here: use the API."})
 
     try:
-        await connection.serve(take)
+        await connection.serve(take, caller.ends)
     finally:
         the.sockets.close_desk(connection)
 

@@ -7,6 +7,8 @@ texts, another hands records to Kafka's client.
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -32,6 +34,8 @@ FORGET_SECONDS = 30
 FEEDBACK_SECONDS = 5.0  # how long an answer waits until its event was read back
 TOGETHER_CHARACTERS = 16_000  # of texts that are scored in one go, so that others get their turn between
 LATENCIES = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30, 60, 300)
+
+logger = logging.getLogger(__name__)
 
 
 class Metrics:
@@ -78,6 +82,7 @@ class Service:
         self._writing = ThreadPoolExecutor(1, "moderation-writing")
         self._awaited: dict[str, asyncio.Event] = {}  # by feedback_id
         self.sending: set[str] = set()  # message_ids that were not read back yet
+        self.judging: set[str] = set()  # message_ids of which a verdict is being written
         self.reader: Reader
 
     @asynccontextmanager
@@ -187,11 +192,15 @@ class Service:
 
     async def _sweep(self) -> None:
         forgotten = time.monotonic()
-        while True:
-            await asyncio.sleep(SWEEP_SECONDS)
-            events = self.chat.sweep(now())
-            if self.reader.has_history:
-                self.sockets.tell(events, now())
-            if time.monotonic() - forgotten > FORGET_SECONDS:
-                self.chat.forget(now())
-                forgotten = time.monotonic()
+        try:
+            while True:
+                await asyncio.sleep(SWEEP_SECONDS)
+                events = self.chat.sweep(now())
+                if self.reader.has_history:
+                    self.sockets.tell(events, now())
+                if time.monotonic() - forgotten > FORGET_SECONDS:
+                    self.chat.forget(now())
+                    forgotten = time.monotonic()
+        except Exception:
+            logger.exception("The clock is not watched any more, the service ends:")
+            os._exit(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
@@ -16,8 +17,10 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from services.moderation.chat import Chat, Event, Json, Message
 
 MOST_WAITING = 1000  # messages for one connection; who reads more slowly is disconnected
+MOST_CHARACTERS = 2_000_000  # of these messages together
+MOST_REFUSALS = 100  # in a row
 CLOSE_SECONDS = 1.0
-TRY_AGAIN = 1013
+POLICY_VIOLATION, TRY_AGAIN = 1008, 1013
 
 
 class Connection:
@@ -29,7 +32,15 @@ class Connection:
         self.is_moderator = is_moderator
         self._websocket = websocket
         self._waiting: asyncio.Queue[str] = asyncio.Queue(MOST_WAITING)
-        self._is_slow = asyncio.Event()
+        self._characters = 0  # that wait
+        self._joined = ""  # the answer to a join, while it waits
+        self._refusals = 0  # in a row
+        self._ending: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()
+
+    @property
+    def is_joining(self) -> bool:
+        """Whether the answer to a join is not sent yet; it is large."""
+        return bool(self._joined)
 
     def put(self, said: Json) -> None:
         """Send, soon."""
@@ -37,31 +48,60 @@ class Connection:
 
     def put_text(self, text: str) -> None:
         """Send what is JSON already."""
-        try:
-            self._waiting.put_nowait(text)
-        except asyncio.QueueFull:
-            self._is_slow.set()
+        if self._waiting.full() or self._characters + len(text) > MOST_CHARACTERS:
+            self._end(TRY_AGAIN, "too slow a reader")
+            return
+        self._characters += len(text)
+        self._waiting.put_nowait(text)
 
-    async def serve(self, take: Callable[[Any], Awaitable[None]]) -> None:
-        """Hand what comes to `take` (None: it was no JSON) until either side ends it."""
+    def put_joined(self, said: Json) -> None:
+        """Answer a join."""
+        self._joined = text_of(said)
+        self.put_text(self._joined)
+
+    def refuse(self, said: Json) -> None:
+        """Answer by an error, and end what is refused all the time."""
+        self._refusals += 1
+        if self._refusals >= MOST_REFUSALS:
+            self._end(POLICY_VIOLATION, "too many refusals")
+        self.put(said)
+
+    def was_fine(self) -> None:
+        """What was said was no error."""
+        self._refusals = 0
+
+    async def serve(self, take: Callable[[Any], Awaitable[None]], ends: float | None = None) -> None:
+        """Hand what comes to `take` (None: it was no JSON) until either side ends it, at the latest at the Unix time
+        `ends`."""
         await self._websocket.accept()
-        tasks = [asyncio.create_task(each) for each in (self._send(), self._receive(take), self._is_slow.wait())]
+        tasks: list[asyncio.Future[Any]] = [asyncio.create_task(each) for each in (self._send(), self._receive(take))]
+        seconds = None if ends is None else max(0, ends - time.time())
         try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait([*tasks, self._ending], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        if self._is_slow.is_set():
+        if not done:
+            self._end(POLICY_VIOLATION, "the session has ended")
+        if self._ending.done():
             with suppress(TimeoutError, WebSocketDisconnect, RuntimeError):
-                await asyncio.wait_for(self._websocket.close(TRY_AGAIN, "too slow a reader"), CLOSE_SECONDS)
-        for task in done:
+                await asyncio.wait_for(self._websocket.close(*self._ending.result()), CLOSE_SECONDS)
+        for each in done:
             with suppress(WebSocketDisconnect):
-                task.result()
+                each.result()
+
+    def _end(self, code: int, reason: str) -> None:
+        if not self._ending.done():
+            self._ending.set_result((code, reason))
 
     async def _send(self) -> None:
         while True:
-            await self._websocket.send_text(await self._waiting.get())
+            text = await self._waiting.get()
+            await self._websocket.send_text(text)
+            self._characters -= len(text)
+            if text is self._joined:
+                self._joined = ""
 
     async def _receive(self, take: Callable[[Any], Awaitable[None]]) -> None:
         while (message := await self._websocket.receive())["type"] == "websocket.receive":

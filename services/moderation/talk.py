@@ -15,6 +15,11 @@ from services.moderation.sockets import Connection
 
 IDENTITY = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 SURROGATE = re.compile("[\ud800-\udfff]")
+BLANK = "\u115f\u1160\u2800\u3164\uffa0"  # letters and symbols without any ink
+JOINERS = "\u200c\u200d"  # part of the spelling of some languages, and of emoji
+
+HIDDEN = ("Cc", "Cf", "Co", "Cs", "Zl", "Zp")
+UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp", "Zs", "Mn", "Me")  # by itself
 
 
 class Refused(Exception):
@@ -47,18 +52,22 @@ class Talk:
                     raise Refused("bad_request", "Send JSON whose type is join or send.")
         except Refused as refusal:
             self._refuse(refusal, identity)
+        else:
+            self._connection.was_fine()
 
     def _refuse(self, refusal: Refused, identity: Any) -> None:
         self._service.metrics.refused.labels(refusal.said["code"]).inc()
-        self._connection.put(refusal.said | ({"message_id": identity} if _is_identity(identity) else {}))
+        self._connection.refuse(refusal.said | ({"message_id": identity} if _is_identity(identity) else {}))
 
     def _join(self, said: Json) -> None:
         room, user_name = _name(said, "room"), _name(said, "user_name")
         chat, connection = self._service.chat, self._connection
+        if connection.is_joining:
+            raise Refused("bad_request", "Wait for the answer to the last join.")
         self._service.sockets.enter(connection, room, user_name)
         messages = [self._service.sockets.shown(each, connection) for each in chat.last_of(room)]
         who = {"room": room, "user_name": user_name, **chat.standing(user_name, now())}
-        connection.put({"type": "joined", **who, "messages": messages})
+        connection.put_joined({"type": "joined", **who, "messages": messages})
 
     async def _send(self, said: Json) -> None:
         service, connection = self._service, self._connection
@@ -76,8 +85,8 @@ class Talk:
             return
         if identity in service.sending:
             return  # its message comes, or an error
-        if not text.strip():
-            raise Refused("empty", "The message is empty.")
+        if not any(map(_can_be_seen, text)):
+            raise Refused("empty", "The message is empty: it has no character that can be seen.")
         if len(text) > MAX_TEXT:
             raise Refused("too_long", f"A message has at most {MAX_TEXT} characters.")
         standing = service.chat.standing(connection.user_name, now())
@@ -108,16 +117,25 @@ def _is_identity(value: Any) -> TypeGuard[str]:
 def _name(said: Json, field: str) -> str:
     value = said.get(field)
     name = unicodedata.normalize("NFC", value).strip() if isinstance(value, str) else ""
-    if not 1 <= len(name) <= MAX_NAME or any(unicodedata.category(each) in ("Cc", "Cf", "Co", "Cs") for each in name):
-        raise Refused("bad_request", f"{field} is missing: 1 to {MAX_NAME} characters that can be seen.")
+    if not 1 <= len(name) <= MAX_NAME or name in (".", ".."):  # which addresses cannot have
+        raise Refused("bad_request", f"{field} is missing: 1 to {MAX_NAME} characters, other than . and ..")
+    is_odd = any(each in BLANK or unicodedata.category(each) in HIDDEN for each in name if each not in JOINERS)
+    if is_odd or name != name.strip(JOINERS) or not any(map(_can_be_seen, name)):
+        raise Refused(
+            "bad_request",
+            f"{field} has no character that can be seen, or control characters, blanks or joiners at an end.",
+        )
     return name
+
+
+def _can_be_seen(character: str) -> bool:
+    return character not in BLANK and unicodedata.category(character) not in UNSEEN
 
 
 def _time(value: Any) -> str | None:
     if value is None:
         return None
     try:
-        datetime.fromisoformat(value)
+        return datetime.fromisoformat(value).isoformat()
     except (TypeError, ValueError):
         raise Refused("bad_request", "client_time is no time in ISO 8601.") from None
-    return str(value)

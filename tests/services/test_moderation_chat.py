@@ -239,37 +239,33 @@ LINES: list[bytes] = [
     b"{", b"[]", b"7", b'{"message_id": "a"}', b'{"message_id": 1, "room": "r", "user_name": "u", "text": "t"}',
     b'{"message_id": "a", "room": "", "user_name": "u", "text": "t"}',
 ]  # fmt: skip
+DECIDED: list[dict[str, Any]] = [
+    {"reasons": [1]}, {"reasons": "toxic"}, {"ngrams": [None]}, {"ngrams": {"a": 1}}, {"toxic": [1]},
+    {"server_time": 5}, {"server_time": "9999-12-31T23:59:59-12:00"}, {"strike_points": "many"}, {"action": "ban"},
+    {"action": "mute", "muted_until": "soon"}, {"decision": "deny"}, {"decision": ["flag"]}, {"room": None},
+    {"message_id": ["a"]},
+]  # fmt: skip
+MUTED: list[dict[str, Any]] = [
+    {"minutes": 1e308}, {"minutes": 0}, {"minutes": 525_601}, {"minutes": None}, {"minutes": "5"}, {"moderator": 7},
+    {"server_time": None}, {"kind": "ban"}, {"kind": ["mute"]}, {"more": {}},
+]  # fmt: skip
+SAID: list[dict[str, Any]] = [
+    {"verdict": "maybe"}, {"decision": "deny"}, {"decision": []}, {"message_id": None}, {"room": 7},
+]  # fmt: skip
+MUTE: dict[str, Any] = {"kind": "mute", "user_name": "eve", "minutes": 5}
+VERDICT: dict[str, Any] = {"kind": "verdict", "user_name": "eve", "room": "den", "message_id": "a", "verdict": "uphold"}
+WITHOUT_DECISION = {"feedback_id": "f", "moderator": "anna", "server_time": iso(NOW), **VERDICT}
+POLICY_OF_BRACKETS = {"slot": "champion", "version": "2", "valid_from": iso(NOW), "policy": "[" * 10_000}
 ODD = [
     *(Record(topic, 0, NOW, line) for topic in (MESSAGES, DECISIONS, FEEDBACK, POLICIES) for line in LINES),
     message("b", at=-1),
     message("b", at=10**18),
-    *(
-        decision("a", "flag", **{"user_name": "eve"} | odd)
-        for odd in (
-            {"reasons": [1]}, {"reasons": "toxic"}, {"ngrams": [None]}, {"ngrams": {"a": 1}}, {"toxic": [1]},
-            {"server_time": 5}, {"server_time": "9999-12-31T23:59:59-12:00"}, {"strike_points": "many"},
-            {"action": "ban"}, {"action": "mute", "muted_until": "soon"}, {"decision": "deny"}, {"decision": ["flag"]},
-            {"room": None}, {"message_id": ["a"]},
-        )
-    ),
-    *(
-        feedback(9, **{"kind": "mute", "user_name": "eve"} | odd)
-        for odd in (
-            {"minutes": 1e308}, {"minutes": 0}, {"minutes": 525_601}, {"minutes": None}, {"minutes": "5"},
-            {"minutes": 5, "moderator": 7}, {"minutes": 5, "server_time": None}, {"minutes": 5, "kind": "ban"},
-            {"minutes": 5, "more": {}},
-        )
-    ),
-    *(
-        feedback(9, "verdict", **{"user_name": "eve", "room": "den", "message_id": "a", "verdict": "uphold"} | odd)
-        for odd in ({"verdict": "maybe"}, {"decision": "deny"}, {"decision": []}, {"message_id": None}, {"room": 7})
-    ),
-    Record(FEEDBACK, 0, NOW, json.dumps({
-        "feedback_id": "f", "kind": "verdict", "user_name": "eve", "moderator": "anna", "server_time": iso(NOW),
-        "room": "den", "message_id": "a", "verdict": "uphold",
-    }).encode()),
-    record(POLICIES, {"slot": "champion", "version": "2", "valid_from": iso(NOW), "policy": "[" * 10_000}, NOW),
-]  # fmt: skip
+    *(decision("a", **{"kind": "flag", "user_name": "eve"} | odd) for odd in DECIDED),
+    *(feedback(9, **MUTE | odd) for odd in MUTED),
+    *(feedback(9, **VERDICT | odd) for odd in SAID),
+    record(FEEDBACK, WITHOUT_DECISION, NOW),
+    record(POLICIES, POLICY_OF_BRACKETS, NOW),
+]
 
 
 @pytest.mark.parametrize("odd", ODD)
