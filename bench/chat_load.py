@@ -5,10 +5,10 @@
 
 The service and the job run. Everybody in a room has to see each of its messages and its decision: what one of them does
 not see is lost; a message or a decision that they are told twice is doubled. A message's times run from its send until
-its author sees it, and until they see its decision. Texts are friendly, and nobody says more than two messages in three
-seconds, so that no flood and no mute is in the way. On Linux each client comes from an address of its own of this
-machine (127.0.x.y), since the service's rate limit is by address. Exit codes: 0 nothing lost or doubled, 1 something
-was, or the service cannot be reached, 2 wrong options.
+its author sees it, and until they see its decision. Texts are friendly, and nobody says so much that it is a flood, so
+that no mute is in the way. On Linux each client comes from an address of its own of this machine (127.0.x.y), since the
+service's rate limit is by address. Exit codes: 0 nothing lost or doubled, 1 something was, or the service cannot be
+reached, 2 wrong options.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from producers._command_line import positive, whole_number
 from settings import settings
 from stack import ports
 
-MOST_A_SECOND_OF_ONE = 0.7  # the policy calls eight messages in ten seconds a flood
+MOST_IN_A_BURST = 7  # the policy calls eight messages within moderation_burst_seconds a flood
 CLIENTS_OF_A_ROOM = 5
 DECIDED = ("clean", "flagged", "held")
 JOIN_SECONDS = 30
@@ -203,6 +203,16 @@ def _result(tally: Tally, expected: int, sending: float, waited: float) -> dict[
     }
 
 
+def most_a_second() -> float:
+    """How many messages a second one person may say without a flood."""
+    return MOST_IN_A_BURST / settings().moderation_burst_seconds
+
+
+def people_needed(rate: float) -> int:
+    """For so many messages a second, with an eighth to spare."""
+    return max(round(rate / most_a_second() * 1.12), 2)
+
+
 def percentiles(seconds: list[float]) -> dict[str, float | None]:
     """p50, p95, p99 and max, in milliseconds: of the nearest rank, None where there is nothing."""
     ordered = sorted(seconds)
@@ -259,8 +269,8 @@ def main(arguments: list[str] | None = None) -> int:
     service = urlsplit(options.url)
     if service.scheme != "http" or service.hostname != "127.0.0.1":
         top.error("--url must be http://127.0.0.1:PORT: a load is not made on other machines.")
-    clients = options.clients or max(round(options.rate / MOST_A_SECOND_OF_ONE * 1.12), 2)
-    if options.rate / clients > MOST_A_SECOND_OF_ONE * settings().moderation_burst_seconds / 10:
+    clients = options.clients or people_needed(options.rate)
+    if options.rate / clients > most_a_second():
         print("--clients are so few that the policy may take them for floods.", file=sys.stderr)
     rooms = min(options.rooms or max(clients // CLIENTS_OF_A_ROOM, 1), clients)
     try:

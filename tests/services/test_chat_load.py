@@ -11,7 +11,8 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
 from bench import chat_load
-from bench.chat_load import LoadError, load, main, percentiles
+from bench.chat_load import LoadError, load, main, people_needed, percentiles
+from settings import settings
 
 MESSAGES, CLIENTS = 60, 6  # three people in each of two rooms
 
@@ -109,3 +110,17 @@ def test_percentiles_are_of_the_nearest_rank() -> None:
     }  # fmt: skip
     assert percentiles([0.007]) == dict.fromkeys(("p50", "p95", "p99", "max"), 7.0)
     assert percentiles([]) == dict.fromkeys(("p50", "p95", "p99", "max"))
+
+
+@pytest.mark.parametrize(
+    ("rate", "burst_seconds", "people"), [(200, 10, 320), (200, 60, 1920), (200, 5, 160), (1, 1, 2)]
+)
+def test_so_many_people_that_nobody_floods(
+    rate: float, burst_seconds: int, people: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changed = settings().model_copy(update={"moderation_burst_seconds": burst_seconds})
+    monkeypatch.setattr(chat_load, "settings", lambda: changed)
+    assert people_needed(rate) == people
+    for clients, is_warned in ((people, False), (people // 2, people > 2)):
+        assert main(["--rate", str(rate), "--clients", str(clients), "--url", "http://127.0.0.1:9"]) == 1
+        assert ("take them for floods" in capsys.readouterr().err) is is_warned
