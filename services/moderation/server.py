@@ -219,27 +219,33 @@ async def message(the: The, _: AModerator, message_id: MessageId) -> MessageShow
 async def give_verdict(the: The, moderator: AModerator, given: VerdictGiven) -> MessageShown:
     """Uphold or overturn what was decided of a message; the answer is the message as it is then.
 
-    A verdict that holds already is not written again.
+    A verdict that holds already is not written again. While one is being written, others of this message are refused.
     """
     found = _message(the, given.message_id)
     verdict = the.chat.verdict_of(found)
     if verdict is None or verdict["verdict"] != given.verdict:
         if not (decision := the.chat.decision_of(found)):
             raise HTTPException(409, "This message is not decided yet: there is nothing to uphold or to overturn.")
-        await the.feedback(
-            {
-                "kind": "verdict",
-                "verdict": given.verdict,
-                "message_id": found.message_id,
-                "room": found.room,
-                "user_name": found.user_name,
-                "moderator": moderator.name,
-                "message_time": found.server_time,
-                "decision": decision["decision"],
-                "strike_points": decision.get("strike_points"),
-                "is_sampled": the.chat.is_for_review(found),
-            }
-        )
+        if found.message_id in the.judging:
+            raise HTTPException(409, "A verdict on this message is being written: look at it again.")
+        the.judging.add(found.message_id)
+        try:
+            await the.feedback(
+                {
+                    "kind": "verdict",
+                    "verdict": given.verdict,
+                    "message_id": found.message_id,
+                    "room": found.room,
+                    "user_name": found.user_name,
+                    "moderator": moderator.name,
+                    "message_time": found.server_time,
+                    "decision": decision["decision"],
+                    "strike_points": decision.get("strike_points"),
+                    "is_sampled": the.chat.is_for_review(found),
+                }
+            )
+        finally:
+            the.judging.discard(found.message_id)
     return _shown(the, found)
 
 
