@@ -72,7 +72,7 @@ def test_a_replay_decides_the_same_and_a_policy_holds_from_its_time(
 ) -> None:
     default = yaml.safe_load(Policy.default().to_json())
     job = pipeline.start("moderation")
-    first = chat.send_message(message(2)).result(30)  # an abusive one
+    first = chat.send_message(message(MESSAGES + 2)).result(30)  # an abusive one
     pipeline.wait_for("the first decision", lambda: first["message_id"] in decisions(pipeline), 120)
     for name, *options in (("strict", "--shadow"), ("strict",)):
         file = tmp_path / f"{name}.yaml"
