@@ -77,7 +77,8 @@ def parse(message: bytes) -> Decided | None:
     try:
         fields = json.loads(message)
         message_id, room, user_name = (fields[name] for name in ("message_id", "room", "user_name"))
-        (message_id + room + user_name).encode()  # half a character is no part of a name
+        decision, action = fields["decision"], fields.get("action") or "none"
+        (message_id + room + user_name + decision + action).encode()  # half a character is no part of a name
         text = fields.get("text")
         return Decided(
             message_id=message_id,
@@ -85,15 +86,16 @@ def parse(message: bytes) -> Decided | None:
             user_name=user_name,
             text=text if isinstance(text, str) else None,
             seconds=_utc(fields["server_time"]).timestamp(),
-            decision=fields["decision"],
+            decision=decision,
             reasons=[str(reason) for reason in fields.get("reasons") or ()],
-            copies=int(fields.get("copies") or 1),
-            burst=int(fields.get("burst") or 1),
-            action=fields.get("action") or "none",
+            # As a number that a double can hold: it is compared with thresholds.
+            copies=int(float(fields.get("copies") or 1)),
+            burst=int(float(fields.get("burst") or 1)),
+            action=action,
             model_version=fields.get("model_version") or "",
             is_late=bool(fields.get("is_late")),
         )
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
 
 
@@ -108,7 +110,7 @@ def verdicts(messages: Iterable[bytes]) -> dict[str, Verdict]:
                 struck = fields.get("decision") in ("flag", "hold")
                 at = _utc(fields["server_time"]).timestamp()
                 told[fields["message_id"]].append((at, struck != overturned, struck and overturned))
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             continue
     found = {}
     for message_id, words in told.items():
