@@ -1,8 +1,10 @@
-"""What a connection and its talk refuse, without Kafka: names, texts and times, and who reads too slowly."""
+"""What a connection and its talk refuse and when they end, without Kafka: names, texts, times, slow readers."""
 
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ from starlette.websockets import WebSocket
 
 from services.moderation import talk
 from services.moderation.sockets import MOST_REFUSALS, Connection
+from settings import ROOT
 
 
 @pytest.mark.parametrize(
@@ -163,3 +166,22 @@ def test_a_join_is_answered_before_the_next(is_reading: bool) -> None:
         return seen
 
     assert asyncio.run(run()) == [True, not is_reading]
+
+
+def test_a_reader_that_fails_ends_the_process() -> None:
+    program = """
+import services.moderation.reader as module
+class Failing(module.Reader):
+    def _read(self):
+        raise AttributeError("odd")
+reader = Failing(print, 0)
+reader.log = True
+reader.start()
+reader.join(30)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1
+    assert "the service ends" in done.stderr
+    assert "AttributeError: odd" in done.stderr
