@@ -7,8 +7,9 @@ The service and the job run. Everybody in a room has to see each of its messages
 not see is lost; a message or a decision that they are told twice is doubled. A message's times run from its send until
 its author sees it, and until they see its decision. Texts are friendly, and nobody says so much that it is a flood, so
 that no mute is in the way. On Linux each client comes from an address of its own of this machine (127.0.x.y), since the
-service's rate limit is by address. Exit codes: 0 nothing lost or doubled, 1 something was, or the service cannot be
-reached, 2 wrong options.
+service's rate limit is by address. The service hides what is in Kafka twice, so the topics are counted too, when
+the service's Kafka is that of the settings; a decision may be there twice. Exit codes: 0 nothing lost or doubled,
+1 something was, or the service cannot be reached, 2 wrong options.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from random import Random
 from typing import Any
 from urllib.parse import urlsplit
 
+from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError
 from rich.console import Console
 from rich.table import Table
 from websockets.asyncio.client import ClientConnection, connect
@@ -39,6 +42,8 @@ from stack import ports
 MOST_IN_A_BURST = 7  # the policy calls eight messages within moderation_burst_seconds a flood
 CLIENTS_OF_A_ROOM = 5
 DECIDED = ("clean", "flagged", "held")
+READ_SECONDS = 60
+CLOCKS_DIFFER_SECONDS = 60
 JOIN_SECONDS = 30
 LINGER_SECONDS = 1.0  # after the last, for what would come twice
 ON_LINUX = sys.platform == "linux"
@@ -170,7 +175,7 @@ async def load(url: str, rate: float, seconds: float, clients: int, rooms: int, 
         for listener in listeners:
             listener.cancel()
         await asyncio.gather(*listeners, return_exceptions=True)
-    return _result(tally, expected, sending, waited)
+    return {"rooms": f"load-{run}-room-"} | _result(tally, expected, sending, waited)
 
 
 async def _send(people: list[Client], rate: float, seconds: float) -> tuple[float, float]:
@@ -201,6 +206,42 @@ def _result(tally: Tally, expected: int, sending: float, waited: float) -> dict[
         "send_to_message_ms": percentiles(tally.message_seconds),
         "send_to_decision_ms": percentiles(tally.decision_seconds),
     }
+
+
+def in_kafka(rooms: str, since: float) -> dict[str, int] | None:
+    """What Kafka has of the rooms whose names begin so, since a Unix time; None when it does not answer or has nothing.
+
+    How many messages, how many records of messages and of decisions repeat a message_id, and how many messages have no
+    decision.
+    """
+    ids: list[Counter[str]] = []
+    try:
+        consumer = KafkaConsumer(bootstrap_servers=settings().kafka_bootstrap_servers, bootstrap_timeout_ms=3_000)
+        for topic in (settings().prefix + "chat_messages", settings().prefix + "moderation_decisions"):
+            partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
+            consumer.assign(partitions)
+            ends = consumer.end_offsets(partitions)
+            for partition, found in consumer.offsets_for_times(dict.fromkeys(partitions, int(since * 1000))).items():
+                consumer.seek(partition, found.offset if found else ends[partition])
+            ids.append(Counter())
+            deadline = time.monotonic() + READ_SECONDS
+            while any(consumer.position(partition) < end for partition, end in ends.items()):
+                if time.monotonic() > deadline:
+                    return None
+                for records in consumer.poll(timeout_ms=200).values():
+                    own = (one.value for one in records if one.value and (one.key or b"").startswith(rooms.encode()))
+                    ids[-1].update(json.loads(value)["message_id"] for value in own)
+        consumer.close()
+    except KafkaError:
+        return None
+    messages, decisions = ids
+    counts = {
+        "messages": len(messages),
+        "messages_again": messages.total() - len(messages),
+        "decisions_again": decisions.total() - len(decisions),
+        "decisions_missing": len(messages.keys() - decisions.keys()),
+    }
+    return counts if messages else None
 
 
 def most_a_second() -> float:
@@ -234,6 +275,7 @@ def table(result: dict[str, Any]) -> Table:
         "shown as unscored meanwhile": f"{result['overdue']:,}",
         "lost": f"{result['lost']:,}",
         "doubled": f"{result['doubled']:,}",
+        **{f"in Kafka: {name.replace('_', ' ')}": f"{number:,}" for name, number in (result["kafka"] or {}).items()},
     }.items():
         shown.add_row(name, value, "", "", "", "")
     for name, key in (("send -> message", "send_to_message_ms"), ("send -> decision", "send_to_decision_ms")):
@@ -273,6 +315,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.rate / clients > most_a_second():
         print("--clients are so few that the policy may take them for floods.", file=sys.stderr)
     rooms = min(options.rooms or max(clients // CLIENTS_OF_A_ROOM, 1), clients)
+    began = time.time()
     try:
         result = asyncio.run(
             load(f"ws://{service.netloc}/ws", options.rate, options.seconds, clients, rooms, options.wait_seconds)
@@ -280,13 +323,17 @@ def main(arguments: list[str] | None = None) -> int:
     except LoadError as error:
         print(error, file=sys.stderr)
         return 1
+    kafka = result["kafka"] = in_kafka(result["rooms"], began - CLOCKS_DIFFER_SECONDS)
+    if not kafka:
+        print("The topics are not counted: the settings' Kafka is away or has none of this load.", file=sys.stderr)
     if options.json:
         print(json.dumps(result, indent=1))
     else:
         Console(width=None if sys.stdout.isatty() else 120).print(table(result))
     for complaint, times in result["errors"].items():
         print(f"{times:,} times the service said: {complaint}", file=sys.stderr)
-    return 1 if result["lost"] or result["doubled"] else 0
+    wrong_in_kafka = kafka and (kafka["messages_again"] or kafka["decisions_missing"])
+    return 1 if result["lost"] or result["doubled"] or wrong_in_kafka else 0
 
 
 if __name__ == "__main__":

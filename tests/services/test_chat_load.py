@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
+import uuid
 from collections import defaultdict
 from typing import Any
 
 import pytest
+from kafka import KafkaProducer
 from websockets.asyncio.server import ServerConnection, serve
 
 from bench import chat_load
-from bench.chat_load import LoadError, load, main, people_needed, percentiles
+from bench.chat_load import LoadError, in_kafka, load, main, people_needed, percentiles
 from settings import settings
+from stack import kafka
 
 MESSAGES, CLIENTS = 60, 6  # three people in each of two rooms
 
@@ -93,6 +97,27 @@ def test_what_is_lost_or_doubled_is_found(
     assert (found["decided"], found["overdue"]) == (decided, overdue)
     assert all(value > 0 for value in found["send_to_decision_ms"].values())
     assert found["errors"] == ({"muted: You are muted.": 1} if fault == "refused" else {})
+
+
+@pytest.mark.stack
+def test_what_stands_in_kafka_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    prefix = f"test-{uuid.uuid4().hex[:8]}."
+    monkeypatch.setattr(chat_load, "settings", lambda: settings().model_copy(update={"prefix": prefix}))
+    kafka.create_topics(prefix)
+    try:
+        producer = KafkaProducer(bootstrap_servers=settings().kafka_bootstrap_servers)
+        for topic, ids in (("chat_messages", "aabcd"), ("moderation_decisions", "aaacd")):
+            for identity in ids:
+                for room in (b"load-x-room-1", b"lobby") if identity != "d" else (b"load-x-room-2",):
+                    producer.send(prefix + topic, json.dumps({"message_id": identity}).encode(), room)
+            producer.send(prefix + topic, None, b"load-x-room-1")
+        producer.close()
+        expected = {"messages": 4, "messages_again": 1, "decisions_again": 2, "decisions_missing": 1}
+        assert in_kafka("load-x-room-", time.time() - 60) == expected
+        assert in_kafka("load-y-room-", time.time() - 60) is None
+        assert in_kafka("load-x-room-", time.time() + 60) is None
+    finally:
+        kafka.delete_topics(prefix)
 
 
 def test_no_service_and_other_machines_are_said(capsys: pytest.CaptureFixture[str]) -> None:
