@@ -8,7 +8,8 @@
 
 A version, once published, is never changed: a replay judges old messages by it. The first one holds for all history.
 
-Exit code 0: done, or there already. 1: Kafka did not answer. 2: wrong arguments or a wrong policy: nothing is done.
+Exit code 0: done, or there already. 1: Kafka did not answer, or so late that readers may not have the version in time:
+publish another. 2: wrong arguments or a wrong policy: nothing is done.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -33,9 +35,17 @@ from settings import settings
 TOPIC = "moderation_policies"
 # By then every reader has it: so no message is judged before that should be judged by it.
 NOTICE = timedelta(seconds=10)
+# A version that Kafka has no longer than this before it is in force may reach readers too late.
+LEAST_NOTICE = timedelta(seconds=5)
+# A version that is scheduled cannot be overtaken by an earlier one.
+MOST_AHEAD = timedelta(days=7)
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 Slot = Literal["champion", "shadow"]
+
+
+class LateError(Exception):
+    """A version was published so late that readers may not have it in time; the text is for users."""
 
 
 class Published(NamedTuple):
@@ -66,9 +76,15 @@ def published() -> list[Published]:
 def publish(policy: Policy, slot: Slot = "champion", valid_from: datetime | None = None) -> str:
     """Publishes a version of the policy, if it is not there already; returns a sentence that says from when it holds.
 
-    Raises InputError for a policy that readers could not read, a version that is there with other content, and a time
-    before the newest version's; KafkaError when Kafka does not answer.
+    Raises InputError for a policy that readers could not read, a version that is there with other content, a time
+    before the newest version's and one more than MOST_AHEAD from now; KafkaError when Kafka does not answer, LateError
+    when it answers too late.
     """
+    if valid_from and valid_from > datetime.now(UTC) + MOST_AHEAD:
+        raise InputError(
+            f"A version can be published at most {MOST_AHEAD.days} days ahead, since until then no other can be in"
+            " force: give an earlier time by --from."
+        )
     try:
         Policy.parse(policy.to_json())
     except ValueError as error:
@@ -89,14 +105,16 @@ def publish(policy: Policy, slot: Slot = "champion", valid_from: datetime | None
             f"{name} was in force before {of_slot[-1].version}. To return to it, publish it under a new version."
         )
     if slot == "champion" and not of_slot:
-        _send(Published(slot, policy.version, BEGINNING, policy.to_json()))
+        with _connected() as producer:
+            _send(producer, Published(slot, policy.version, BEGINNING, policy.to_json()))
         return f"{name} is published, the first one: in force for all messages, those of the past too."
-    begins = max(_whole(valid_from or BEGINNING), _soon())
-    if of_slot and begins <= of_slot[-1].valid_from:
-        raise InputError(
-            f"{of_slot[-1].version} is in force from {_shown(of_slot[-1].valid_from)}: give a later time by --from."
-        )
-    _send(Published(slot, policy.version, begins, policy.to_json()))
+    with _connected() as producer:
+        begins = max(_whole(valid_from or BEGINNING), _soon())
+        if of_slot and begins <= of_slot[-1].valid_from:
+            raise InputError(
+                f"{of_slot[-1].version} is in force from {_shown(of_slot[-1].valid_from)}: give a later time by --from."
+            )
+        _send(producer, Published(slot, policy.version, begins, policy.to_json()))
     return f"{name} is published: in force for messages from {_shown(begins)}."
 
 
@@ -105,9 +123,10 @@ def withdraw_shadow() -> str:
     of_slot = [one for one in published() if one.slot == "shadow"]
     if not of_slot or of_slot[-1].policy is None:
         return "There is no shadow policy."
-    begins = max(_soon(), of_slot[-1].valid_from + timedelta(milliseconds=1))
-    # A key of its own: compaction would take away the version itself, which a replay needs.
-    _send(Published("shadow", f"withdrawn-{_shown(begins)}", begins, None))
+    with _connected() as producer:
+        begins = max(_soon(), of_slot[-1].valid_from + timedelta(milliseconds=1))
+        # A key of its own: compaction would take away the version itself, which a replay needs.
+        _send(producer, Published("shadow", f"withdrawn-{_shown(begins)}", begins, None))
     return f"Shadow policy {of_slot[-1].version} is withdrawn: not in force for messages from {_shown(begins)}."
 
 
@@ -120,20 +139,37 @@ def ensure_published() -> str:
     return publish(Policy.default()) if not of_slot else f"Policy {of_slot[-1].version} is the newest one."
 
 
-def _send(record: Published) -> None:
-    value = record._asdict() | {"valid_from": _shown(record.valid_from)}
+@contextmanager
+def _connected() -> Iterator[KafkaProducer]:
+    """A producer that knows who leads the topic: what is sent with it waits for nothing else."""
     producer = KafkaProducer(
-        bootstrap_servers=settings().kafka_bootstrap_servers, bootstrap_timeout_ms=BROKER_WAIT_MS, acks="all"
+        bootstrap_servers=settings().kafka_bootstrap_servers,
+        bootstrap_timeout_ms=BROKER_WAIT_MS,
+        max_block_ms=BROKER_WAIT_MS,
+        acks="all",
     )
     try:
-        future = producer.send(
-            settings().prefix + TOPIC,
-            key=f"{record.slot}:{record.version}".encode(),
-            value=json.dumps(value, ensure_ascii=False).encode(),
-        )
-        future.get(timeout=BROKER_WAIT_MS / 1000)
+        producer.partitions_for(settings().prefix + TOPIC)
+        yield producer
     finally:
         producer.close(timeout=10)
+
+
+def _send(producer: KafkaProducer, record: Published) -> None:
+    """Publishes a record. Raises LateError when Kafka has it so late that readers may not have it in time."""
+    value = record._asdict() | {"valid_from": _shown(record.valid_from)}
+    future = producer.send(
+        settings().prefix + TOPIC,
+        key=f"{record.slot}:{record.version}".encode(),
+        value=json.dumps(value, ensure_ascii=False).encode(),
+    )
+    future.get(timeout=BROKER_WAIT_MS / 1000)
+    if record.valid_from != BEGINNING and datetime.now(UTC) > record.valid_from - LEAST_NOTICE:
+        raise LateError(
+            f"Kafka took version {record.version} too late: it is in force for messages from"
+            f" {_shown(record.valid_from)}, and some may have been judged without it. Publish the policy again under"
+            " a new version."
+        )
 
 
 def _soon() -> datetime:
@@ -186,12 +222,15 @@ def read(file: Path) -> Policy:
 
 
 def attempted(work: Callable[[], int], console: Console) -> int:
-    """What `work` returns; 2 with its sentence when the user can mend it, 1 when Kafka does not answer."""
+    """What `work` returns; 2 with its sentence when the user can mend it, 1 when Kafka does not answer in time."""
     try:
         return work()
     except InputError as error:
         console.print(str(error), soft_wrap=True)
         return 2
+    except LateError as error:
+        console.print(str(error), soft_wrap=True)
+        return 1
     except KafkaError as error:
         console.print(
             f"Kafka at {settings().kafka_bootstrap_servers} did not answer: {error}. Is the stack up?", soft_wrap=True

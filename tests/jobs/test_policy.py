@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -11,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kafka import KafkaProducer
 from pyflink.table import Table
 
-from jobs.policy import NOTICE, ensure_published, main, publish, published
+from jobs.policy import LEAST_NOTICE, NOTICE, ensure_published, main, publish, published
 from jobs.replay import InputError
 from models.policy import Policy
 from settings import settings
@@ -73,6 +75,41 @@ def test_versions_are_published_once_each_from_a_time_that_readers_can_know(pref
     assert first < begun + NOTICE <= second <= shadow <= datetime.now(UTC) + NOTICE < third
     assert abs(third - later) < timedelta(milliseconds=1)
     assert [(one.slot, one.version, one.valid_from) for one in published()][2] == ("champion", "3", third)
+
+
+# where Kafka is slow: the exit code, and what is said
+@pytest.mark.stack
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    ("slow", "code", "said"),
+    [("__init__", 0, "in force for messages from"), ("send", 1, "Publish the policy again under a new version.")],
+)
+def test_the_notice_is_kept_or_its_lack_is_said(
+    slow: str,
+    code: int,
+    said: str,
+    prefix: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    publish(policy("1"))
+    file = tmp_path / "policy.yaml"
+    file.write_text("version: t1\n", encoding="utf-8")
+    monkeypatch.setattr("jobs.policy.NOTICE", LEAST_NOTICE + timedelta(seconds=2))
+    quick = getattr(KafkaProducer, slow)
+
+    def slowly(*arguments: Any, **options: Any) -> Any:
+        time.sleep(2.5)
+        return quick(*arguments, **options)
+
+    monkeypatch.setattr(KafkaProducer, slow, slowly)
+
+    assert main(["publish", str(file)]) == code
+
+    printed = capsys.readouterr()
+    assert said in (printed.err if code else printed.out)
+    assert [one.version for one in published()] == ["1", "t1"]
 
 
 @pytest.mark.stack
@@ -150,6 +187,15 @@ def test_a_wrong_file_is_said_before_kafka_is_asked(
 def test_what_readers_could_not_read_is_not_published() -> None:
     with pytest.raises(InputError, match=r"could not read 1: The policy is wrong\. version"):
         publish(dataclasses.replace(policy("1"), source="{}"))
+
+
+def test_a_time_far_ahead_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "policy.yaml"
+    file.write_text("version: a\n", encoding="utf-8")
+
+    for when in ("9999-12-31T23:59:59-14:00", (datetime.now(UTC) + timedelta(days=7, minutes=1)).isoformat()):
+        assert main(["publish", str(file), "--from", when]) == 2
+        assert "at most 7 days ahead" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [[], ["publish"], ["publish", "f", "--from", "soon"], ["show", "f"], ["retire"]])
