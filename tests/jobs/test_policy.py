@@ -148,7 +148,7 @@ def test_by_the_command_line(prefix: str, tmp_path: Path, capsys: pytest.Capture
 def test_a_champion_without_a_policy_is_a_dead_letter(
     given: Callable[..., Table], rows: Callable[[Table], list[Row]]
 ) -> None:
-    records = [
+    records: list[Row] = [
         {"slot": slot, "version": "a", "policy": text, "valid_from": at(0)} | more
         for slot, text, more in [
             ("champion", "{}", {}),
