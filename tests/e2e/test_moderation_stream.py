@@ -155,17 +155,18 @@ def strikes_of(told: Collection[dict[str, Any]], overturned: dict[str, Any]) -> 
 
     What was left of the one that was overturned is taken away from then on, and fades likewise.
     """
-    fade = settings().moderation_strike_minutes * 60
+    fade = timedelta(minutes=settings().moderation_strike_minutes)
 
-    def left(points: float, then: str, now: str) -> float:
-        return points * (1 - (when(now) - when(then)).total_seconds() / fade)
+    def left(points: float, then: datetime, now: datetime) -> float:
+        return points * (1 - (now - then) / fade)
 
-    acts: dict[str, list[tuple[str, float, str | None]]] = {}
+    acts: dict[str, list[tuple[datetime, float, str | None]]] = {}
     for one in told:
         if one["strike_points"]:
-            acts.setdefault(one["user_name"], []).append((one["server_time"], one["strike_points"], one["message_id"]))
-    now = overturned["server_time"]
-    pardon = -left(overturned["strike_points"], overturned["message_time"], now)
+            act = (when(one["server_time"]), one["strike_points"], one["message_id"])
+            acts.setdefault(one["user_name"], []).append(act)
+    now = when(overturned["server_time"])
+    pardon = -left(overturned["strike_points"], when(overturned["message_time"]), now)
     acts[overturned["user_name"]].append((now, pardon, None))
     return {
         message_id: max(0, sum(left(points, then, now) for then, points, _ in of_user if then <= now) / 1000)
