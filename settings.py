@@ -184,7 +184,7 @@ class Settings(BaseSettings):
     moderation_host: str = Field("127.0.0.1", description="Address that the moderation service listens on.")
     moderation_api_keys: SecretStr = Field(
         SecretStr(""),
-        description="Keys of the moderation service: name:key or name:key:moderator, with commas; empty: none is asked.",
+        description="Keys of the moderation service: name:key or name:key:moderator, by commas; empty: none is asked.",
     )
     moderation_rate_limit: int = Field(
         1200, ge=1, description="Requests a minute of each key, or of each address where no key is asked."
