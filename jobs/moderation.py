@@ -42,10 +42,9 @@ JUDGED = f"{MESSAGE}, copies, burst, {', '.join(f'`{name}`' for name in JUDGEMEN
 # What moderation_decisions has of it.
 TOLD = ", ".join(f"`{name}`" for name in JUDGEMENT if name not in ("warn_at", "mute_at", "mute_minutes"))
 TOLD = f"message_id, room, user_name, text, server_time, is_late, copies, burst, {TOLD}"
-# What strikes lead to, from the policy at the time of the message.
+# What the strikes of a message lead to, from the policy at its time.
 ACTION = """
     CASE
-        WHEN is_pardon THEN 'none'
         WHEN strikes * 1000 >= mute_at THEN 'mute'
         WHEN strikes * 1000 >= warn_at THEN 'warn'
         ELSE 'none'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -16,11 +17,19 @@ import pytest
 from elasticsearch import Elasticsearch
 from elasticsearch.helpers import scan
 from kafka import KafkaProducer
+from playwright.sync_api import Browser, sync_playwright
 
 from settings import ROOT, settings
 from stack import elasticsearch, flink, jobs, kafka
 
 Document = dict[str, Any]
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+# Chromium on a machine without the internet, as root: no sandbox, and nothing that asks for an update.
+BROWSER_OPTIONS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+SCREENSHOTS = Path(os.environ.get("CROWDPULSE_SCREENSHOTS", ROOT / ".stack" / "screenshots"))
 
 
 class Pipeline:
@@ -103,6 +112,17 @@ def pipeline(running_stack: None) -> Iterator[Pipeline]:
     elasticsearch.put_templates()
     yield run
     run.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A real browser; without one these tests are skipped."""
+    if BROWSER is None:
+        pytest.skip("there is no Chromium on this machine (Debian: apt-get install chromium)")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=BROWSER, args=BROWSER_OPTIONS)
+        yield chromium
+        chromium.close()
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ import csv
 import io
 import json
 import os
-import shutil
 import signal
 import socket
 import statistics
@@ -29,7 +28,7 @@ from urllib.parse import urlencode
 
 import pytest
 import requests
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from kibana import queries
 from kibana.dashboards import Panel, load
@@ -40,19 +39,12 @@ from settings import ROOT, settings
 from stack import elasticsearch, kafka, moto
 from stack.demo import EVERY_STREAM
 from tests.aws_server import AwsServer
-from tests.e2e.conftest import Document, Pipeline
+from tests.e2e.conftest import SCREENSHOTS, Document, Pipeline
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
 
 DASHBOARDS = load()
 PANELS = [(name, panel) for name, dashboard in DASHBOARDS.items() for panel in dashboard.panels if panel.indices()]
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-# Chromium on a machine without the internet, as root: no sandbox, and nothing that asks for an update.
-BROWSER_OPTIONS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
-SCREENSHOTS = Path(os.environ.get("CROWDPULSE_SCREENSHOTS", ROOT / ".stack" / "screenshots"))
 
 
 @dataclass(frozen=True)
@@ -510,17 +502,6 @@ def answers(url: str) -> bool:
         return requests.get(url, timeout=5).ok
     except requests.ConnectionError:
         return False
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """A real browser; without one these tests are skipped."""
-    if BROWSER is None:
-        pytest.skip("there is no Chromium on this machine (Debian: apt-get install chromium)")
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=BROWSER, args=BROWSER_OPTIONS)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import socket
 import statistics
 import subprocess
@@ -12,38 +11,20 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 import requests
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from settings import ROOT
 from stack import jobs
-from tests.e2e.conftest import Pipeline
+from tests.e2e.conftest import SCREENSHOTS, Pipeline
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(500)]
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-# Chromium on a machine without the internet, as root: no sandbox, and nothing that asks for an update.
-BROWSER_OPTIONS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
-SCREENSHOTS = Path(os.environ.get("CROWDPULSE_SCREENSHOTS", ROOT / ".stack" / "screenshots"))
 RUDE = "You are a worthless idiot and nobody wants you here"
 RUDER = "You are a stupid worthless idiot, nobody wants you here"
 CLEAN = ("Good morning, how was your weekend?", "The train was late again", "See you at the match tonight")
-
-
-@pytest.fixture
-def browser() -> Iterator[Browser]:
-    if BROWSER is None:
-        pytest.skip("there is no Chromium on this machine (Debian: apt-get install chromium)")
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=BROWSER, args=BROWSER_OPTIONS)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture
