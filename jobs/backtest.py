@@ -32,8 +32,8 @@ from typing import IO, Any, NamedTuple
 from rich.console import Console
 from rich.table import Table
 
-from jobs.policy import attempted, iso_time, read
-from jobs.replay import InputError, messages_of
+from jobs.policy import attempted, read
+from jobs.replay import InputError, iso_time, messages_of
 from models.policy import DECISIONS, REASONS, UNSCORED, Judgement, Moderator, Policy
 from settings import settings
 

@@ -28,7 +28,7 @@ from kafka.errors import KafkaError
 from rich.console import Console
 from rich.table import Table
 
-from jobs.replay import BROKER_WAIT_MS, InputError, messages_of
+from jobs.replay import BROKER_WAIT_MS, InputError, iso_time, messages_of
 from models.policy import Policy
 from settings import settings
 
@@ -201,14 +201,6 @@ def table(now: datetime) -> Table:
         since = "the beginning" if one.valid_from == BEGINNING else _shown(one.valid_from)
         shown.add_row(one.slot, one.version, since, state if one.policy else f"{state}: none")
     return shown
-
-
-def iso_time(text: str) -> datetime:
-    """A time as an argument, UTC where no zone is given."""
-    try:
-        return _utc(datetime.fromisoformat(text))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no ISO time such as 2026-01-31T12:00:00Z") from None
 
 
 def read(file: Path) -> Policy:

@@ -298,7 +298,9 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("kept", choices=["dead_letters", "late_events"], help="which kept records")
     parser.add_argument("--topic", required=True, help="the topic that they came from and go back to")
-    parser.add_argument("--since", type=_time, help="only those kept since this ISO time (UTC where no zone is given)")
+    parser.add_argument(
+        "--since", type=iso_time, help="only those kept since this ISO time (UTC where no zone is given)"
+    )
     parser.add_argument("--reason", help="only those kept for this reason, for example wrong_type")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--dry-run", action="store_true", help="only say what would be sent")
@@ -346,7 +348,8 @@ def _decoded(text: str | None) -> bytes | None:
     return None if text is None else base64.b64decode(text, validate=True)
 
 
-def _time(text: str) -> datetime:
+def iso_time(text: str) -> datetime:
+    """A time as an argument, UTC where no zone is given."""
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
