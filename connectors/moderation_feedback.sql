@@ -1,7 +1,7 @@
 -- One row per verdict of a moderator on a message, per mute and its end by hand (`kind`), and per tick, as in chat_messages.
 -- Kafka key: user_name. Written by services/moderation.
 -- `verdict`: uphold or overturn, of what the job had decided (`decision`, `strike_points`, at `message_time`).
--- Required: feedback_id, kind, user_name, server_time; of a verdict its message_id and verdict too.
+-- Required: feedback_id, kind, user_name, server_time; of a verdict its room, message_id and verdict too.
 CREATE TABLE moderation_feedback (
     record_key BYTES,
     feedback_id STRING,
@@ -29,6 +29,7 @@ CREATE TABLE moderation_feedback (
         WHEN error IS NOT NULL THEN error
         WHEN kind NOT IN ('verdict', 'mute', 'unmute') THEN 'unknown_kind'
         WHEN kind = 'verdict' AND COALESCE(verdict, '') NOT IN ('uphold', 'overturn') THEN 'unknown_verdict'
+        WHEN kind = 'verdict' AND room IS NULL THEN 'missing_field'
         WHEN kind = 'verdict' AND message_id IS NULL THEN 'missing_field'
         WHEN kind = 'mute' AND COALESCE(minutes, 0) NOT BETWEEN 1 AND 525600 THEN 'out_of_range'
         WHEN server_time > record_time + INTERVAL '5' SECOND THEN 'future_event_time'
@@ -39,6 +40,7 @@ CREATE TABLE moderation_feedback (
         WHEN kind NOT IN ('verdict', 'mute', 'unmute') THEN 'The kind is none of verdict, mute, unmute.'
         WHEN kind = 'verdict' AND COALESCE(verdict, '') NOT IN ('uphold', 'overturn')
             THEN 'The verdict is none of uphold, overturn.'
+        WHEN kind = 'verdict' AND room IS NULL THEN 'A verdict has no room.'
         WHEN kind = 'verdict' AND message_id IS NULL THEN 'A verdict has no message_id.'
         WHEN kind = 'mute' AND COALESCE(minutes, 0) NOT BETWEEN 1 AND 525600 THEN 'A mute is not of 1 to 525600 minutes.'
         WHEN server_time > record_time + INTERVAL '5' SECOND THEN 'server_time is more than 5 seconds after the record arrived.'

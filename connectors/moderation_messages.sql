@@ -1,5 +1,5 @@
 -- One document per message: what was decided of it, as in moderation_decisions, and the newest verdict of a moderator, which
--- overrides it (written through moderation_verdicts). Key: message_id. Written by jobs/moderation.py.
+-- overrides it (written through moderation_verdicts). Key: room, message_id. Written by jobs/moderation.py.
 -- `latency_ms`: from the server's time to the decision.
 CREATE TABLE moderation_messages (
     message_id STRING,
@@ -31,7 +31,7 @@ CREATE TABLE moderation_messages (
     is_late BOOLEAN,
     decided_at TIMESTAMP_LTZ(3),
     latency_ms BIGINT,
-    PRIMARY KEY (message_id) NOT ENFORCED
+    PRIMARY KEY (room, message_id) NOT ENFORCED
 ) WITH (
     'connector' = 'elasticsearch',
     'hosts' = '${ELASTICSEARCH_HOSTS}',
@@ -40,6 +40,7 @@ CREATE TABLE moderation_messages (
     'api-key' = '${ELASTICSEARCH_API_KEY}',
     'ssl.ca' = '${ELASTICSEARCH_SSL_CA}',
     'index' = '${PREFIX}moderation_messages',
+    'document-id.key-delimiter' = '|',
     'sink.write-mode' = 'merge',
     'sink.failure-handler' = 'index:${PREFIX}rejected_documents'
 );

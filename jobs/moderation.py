@@ -200,7 +200,7 @@ def pardons(feedback: Table, strike_minutes: int) -> Table:
         FROM (
             SELECT *,
                 MIN(record_offset) OVER (
-                    PARTITION BY message_id ORDER BY event_time
+                    PARTITION BY room, message_id ORDER BY event_time
                     RANGE BETWEEN {_seconds(seconds)} PRECEDING AND CURRENT ROW
                 ) AS first_offset
             FROM (
@@ -352,7 +352,7 @@ def moderation_verdicts(feedback: Table) -> Table:
     return sql(
         """
         SELECT
-            message_id, verdict, server_time AS verdict_at, moderator, decision AS decision_at_verdict,
+            message_id, room, verdict, server_time AS verdict_at, moderator, decision AS decision_at_verdict,
             COALESCE(is_sampled, FALSE) AS is_sampled
         FROM {feedback}
         WHERE problem IS NULL AND kind = 'verdict'

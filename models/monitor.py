@@ -78,11 +78,12 @@ NORMAL_95 = 1.96
 WEBHOOK_ATTEMPTS, WEBHOOK_TIMEOUT_SECONDS = 3, 5
 
 FIELDS = (
-    "message_id", "user_name", "text", "server_time", "decision", "reasons", "toxic", "removed", "bullying",
+    "message_id", "room", "user_name", "text", "server_time", "decision", "reasons", "toxic", "removed", "bullying",
     "cyberbullying", "sentiment", "language", "copies", "model_version", "verdict", "decision_at_verdict", "is_sampled",
 )  # fmt: skip
 TEXT_FIELDS = (
-    "user_name", "text", "decision", "cyberbullying", "language", "model_version", "verdict", "decision_at_verdict"
+    "room", "user_name", "text", "decision", "cyberbullying", "language", "model_version", "verdict",
+    "decision_at_verdict",
 )  # fmt: skip
 
 Message = Mapping[str, Any]
@@ -497,7 +498,7 @@ def read_lines(path: Path) -> list[Message]:
                         "and `decision`, and all its fields as moderation_decisions has them."
                     )
                 if one.get("decision") and one.get("text") is not None:
-                    found[one["message_id"]] = one
+                    found[one.get("room"), one["message_id"]] = one
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from None
     if not found:

@@ -167,9 +167,10 @@ def test_people_talk_and_are_moderated(pipeline: Pipeline, browser: Browser, add
             becomes(seen(bob, id_of(message)), "clean")
         assert ids(bob) == ids(ann) == [*shown, id_of(late)]
         pipeline.wait_for(
-            "a document of each message", lambda: pipeline.documents("moderation_messages").keys() == set(ids(ann))
+            "a document of each message",
+            lambda: pipeline.documents("moderation_messages").keys() == {f"lobby|{one}" for one in ids(ann)},
         )
-        assert pipeline.documents("moderation_messages")[rude_id]["verdict"] == "overturn"
+        assert pipeline.documents("moderation_messages")[f"lobby|{rude_id}"]["verdict"] == "overturn"
         assert pipeline.documents("moderation_users")["bob"]["action"] == "mute"
 
         load = pipeline.python("bench.chat_load", "--url", address, "--rate", "200", "--seconds", "20", "--json")

@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -54,12 +54,17 @@ def records(pipeline: Pipeline, topic: str) -> list[dict[str, Any]]:
     return found
 
 
+def key_of(one: Mapping[str, Any]) -> str:
+    """The id of a message's document."""
+    return f"{one['room']}|{one['message_id']}"
+
+
 def decisions(pipeline: Pipeline) -> dict[str, set[str]]:
     """By message, what was decided of it, as JSON without the time of deciding: copies are one."""
     found: dict[str, set[str]] = {}
     for record in records(pipeline, "moderation_decisions"):
         told = json.dumps({name: value for name, value in record.items() if name != "decided_at"}, sort_keys=True)
-        found.setdefault(record["message_id"], set()).add(told)
+        found.setdefault(key_of(record), set()).add(told)
     return found
 
 
@@ -73,13 +78,14 @@ def test_a_replay_decides_the_same_and_a_policy_holds_from_its_time(
     default = yaml.safe_load(Policy.default().to_json())
     job = pipeline.start("moderation")
     first = chat.send_message(message(MESSAGES + 2)).result(30)  # an abusive one
-    pipeline.wait_for("the first decision", lambda: first["message_id"] in decisions(pipeline), 120)
+    elsewhere = message(MESSAGES) | {"message_id": first["message_id"], "room": "elsewhere"}  # of its id, not the same
+    pipeline.wait_for("the first decision", lambda: key_of(first) in decisions(pipeline), 120)
     for name, *options in (("strict", "--shadow"), ("strict",)):
         file = tmp_path / f"{name}.yaml"
         file.write_text(json.dumps(default | {"version": name, "classes": {"toxic": {"hold": 0.0}}}), encoding="utf-8")
         said = pipeline.python("jobs.policy", "publish", str(file), *options)
         assert said.returncode == 0, said.stdout + said.stderr
-    futures = []
+    futures = [chat.send_message(elsewhere)]
 
     def talk() -> None:
         for number in range(MESSAGES):
@@ -92,7 +98,7 @@ def test_a_replay_decides_the_same_and_a_policy_holds_from_its_time(
     talking = threading.Thread(target=talk)
     talking.start()
     time.sleep(2)
-    of = json.loads(next(iter(decisions(pipeline)[first["message_id"]])))
+    of = json.loads(next(iter(decisions(pipeline)[key_of(first)])))
     overturned = chat.send_feedback(
         {"feedback_id": str(uuid4()), "kind": "verdict", "verdict": "overturn", "moderator": "mo"}
         | {name: of[name] for name in ("message_id", "room", "user_name", "decision", "strike_points")}
@@ -101,16 +107,17 @@ def test_a_replay_decides_the_same_and_a_policy_holds_from_its_time(
     flink.kill_taskmanager()
     flink.start_taskmanager()
     talking.join()
-    written = {one["message_id"]: one for one in [first, *(future.result(30) for future in futures)]}
+    written = {key_of(one): one for one in [first, *(future.result(30) for future in futures)]}
     pipeline.wait_for("a decision of each message", lambda: decisions(pipeline).keys() == written.keys(), 150)
     pipeline.wait_for("its restart to be told", lambda: restarts(job) >= 1)
     pipeline.wait_for(
         "documents and the verdict",
         lambda: (
-            pipeline.count("moderation_messages") == len(written)
-            and pipeline.documents("moderation_messages")[of["message_id"]].get("verdict") == "overturn"
+            pipeline.documents("moderation_messages").keys() == written.keys()
+            and pipeline.documents("moderation_messages")[key_of(of)].get("verdict") == "overturn"
         ),
     )
+    assert "verdict" not in pipeline.documents("moderation_messages")[key_of(elsewhere)]
     live = decisions(pipeline)
     jobs.cancel(pipeline.prefix + "moderation")
 
@@ -163,14 +170,14 @@ def strikes_of(told: Collection[dict[str, Any]], overturned: dict[str, Any]) -> 
     acts: dict[str, list[tuple[datetime, float, str | None]]] = {}
     for one in told:
         if one["strike_points"]:
-            act = (when(one["server_time"]), one["strike_points"], one["message_id"])
+            act = (when(one["server_time"]), one["strike_points"], key_of(one))
             acts.setdefault(one["user_name"], []).append(act)
     now = when(overturned["server_time"])
     pardon = -left(overturned["strike_points"], when(overturned["message_time"]), now)
     acts[overturned["user_name"]].append((now, pardon, None))
     return {
-        message_id: max(0, sum(left(points, then, now) for then, points, _ in of_user if then <= now) / 1000)
+        key: max(0, sum(left(points, then, now) for then, points, _ in of_user if then <= now) / 1000)
         for of_user in acts.values()
-        for now, _, message_id in of_user
-        if message_id
+        for now, _, key in of_user
+        if key
     }

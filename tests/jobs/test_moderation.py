@@ -217,6 +217,15 @@ def test_strikes_fade_escalate_and_are_pardoned(given: Given, rows: Rows) -> Non
     assert {row["policy_version"] for row in told} == {"1"}
 
 
+def test_messages_of_one_id_in_two_rooms_are_pardoned_each(given: Given, rows: Rows) -> None:
+    one, other = message(0, message_id="same"), message(0, message_id="same", room="other")
+    feedback = given("moderation_feedback", verdict(9, one), verdict(18, other), verdict(36, other))
+
+    pardoned = rows(pardons(feedback, strike_minutes=60))
+
+    assert [(row["room"], row["points"]) for row in pardoned] == [("lobby", -997), ("other", -995)]
+
+
 def test_users_and_minutes_are_told(given: Given, rows: Rows) -> None:
     story = [
         message(0, text="same"), message(1, text="same"), message(2, room="calm"), message(3, text="same"),
@@ -254,12 +263,14 @@ def test_feedback_is_written_beside_the_decision(given: Given, rows: Rows) -> No
         "moderation_feedback",
         verdict(1, of, is_sampled=True, decision="allow"),
         verdict(2, of, said="so so"),  # of dead_letters
+        verdict(2, of, room=None),  # likewise
         {**verdict(3, of), "kind": "mute", "minutes": 5},
         {**verdict(4, of), "kind": "unmute"},
         {"record_time": at(5), "error": "empty_value"},  # a tick
     )
 
     (told,) = rows(moderation_verdicts(feedback))
+    assert (told["room"], told["message_id"]) == (of["room"], of["message_id"])
     assert (told["verdict"], told["decision_at_verdict"], told["is_sampled"]) == ("overturn", "allow", True)
     assert [row["muted_by_hand_until"] for row in rows(moderation_mutes(feedback))] == [at(303), at(4)]
 
