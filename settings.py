@@ -14,6 +14,8 @@ from typing import Literal
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from redaction import redacted
+
 ROOT = Path(__file__).resolve().parent
 
 PREFIX_PATTERN = r"^([a-z0-9][a-z0-9_-]*\.)?$"
@@ -237,6 +239,12 @@ class Settings(BaseSettings):
             values["enrich_ledger"] = values.get("enrich_ledger") or f"{state_dir}/data/enrichment.sqlite"
         return values
 
+    def secrets(self) -> list[str]:
+        """The values that no log may show: of the secret settings, the keys in them, the webhook with what it holds."""
+        values = [getattr(self, name).get_secret_value() for name in _secret_fields()] + [self.moderation_webhook]
+        keys = [entry.split(":")[1] for entry in self.moderation_api_keys.get_secret_value().split(",") if ":" in entry]
+        return [*filter(None, values), *keys]
+
     def port(self, offset: int) -> int:
         """The port of a part of the local stack, by its offset from `port_base`."""
         return self.port_base + offset
@@ -259,9 +267,19 @@ def settings() -> Settings:
         return Settings()
     except ValidationError as error:
         for problem in error.errors():
-            name = "CROWDPULSE_" + "_".join(map(str, problem["loc"])).upper()
-            print(f"{name} is wrong: {problem['msg']} (got {problem['input']!r}). See .env.example.", file=sys.stderr)
+            if not problem["loc"]:  # several settings together; its input would be all of them, secrets too
+                said = problem["msg"].removeprefix("Value error, ")
+            else:
+                field = "_".join(map(str, problem["loc"]))
+                hidden = field in (*_secret_fields(), "moderation_webhook")
+                given = "what it was is not shown" if hidden else f"got {problem['input']!r}"
+                said = f"CROWDPULSE_{field.upper()} is wrong: {problem['msg']} ({given})"
+            print(f"{redacted(said)}. See .env.example.", file=sys.stderr)
         sys.exit(2)
+
+
+def _secret_fields() -> list[str]:
+    return [name for name, field in Settings.model_fields.items() if field.annotation is SecretStr]
 
 
 if __name__ == "__main__":

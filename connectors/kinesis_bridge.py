@@ -34,6 +34,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
 from producers._command_line import InputError, Unavailable
+from redaction import hide_secrets
 from services.chat_log import ACKNOWLEDGED_SECONDS, MAX_RECORD_BYTES, MESSAGES, ChatLog, NotWritten
 from settings import settings
 from udfs.providers.clients import kinesis_client
@@ -586,4 +587,5 @@ def _bridge(options: argparse.Namespace, counts: Counts, stop: threading.Event) 
 
 
 if __name__ == "__main__":
+    hide_secrets(settings().secrets())
     sys.exit(main())

@@ -42,6 +42,7 @@ from elasticsearch.helpers import BulkIndexError, bulk
 from numpy.typing import NDArray
 
 from models import features
+from redaction import hide_secrets
 from services.elasticsearch import elasticsearch_client
 from settings import settings
 
@@ -727,4 +728,5 @@ def _watch(options: argparse.Namespace, client: Elasticsearch | None) -> int:
 
 
 if __name__ == "__main__":
+    hide_secrets(settings().secrets())
     sys.exit(main())

@@ -37,6 +37,7 @@ from producers._command_line import (
     whole_number,
     write,
 )
+from redaction import hide_secrets
 from services.chat_log import ChatLog, NotWritten
 from settings import settings
 
@@ -242,4 +243,5 @@ def _produce(options: argparse.Namespace, progress: Progress) -> None:
 
 
 if __name__ == "__main__":
+    hide_secrets(settings().secrets())
     sys.exit(main())

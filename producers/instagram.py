@@ -34,6 +34,7 @@ from producers._instagram_records import Post, Profile, Record, records
 from producers._kafka import Sender, sending
 from producers._pictures import FolderPictures, PictureStore, S3Pictures
 from producers._usernames import username, usernames_of
+from redaction import hide_secrets
 from settings import settings
 
 SOURCES = ("live", "recorded", "synthetic")
@@ -327,4 +328,5 @@ def _nothing() -> None:
 
 
 if __name__ == "__main__":
+    hide_secrets(settings().secrets())
     sys.exit(main())

@@ -39,6 +39,7 @@ from producers._command_line import InputError, Progress, non_negative, positive
 from producers._kafka import KafkaUnavailable, Sender, sending
 from producers._wikimedia_http import in_short, pause_seconds, retry_after, user_agent
 from producers._wikimedia_streams import Event, key_of
+from redaction import hide_secrets
 from settings import settings
 
 REVISIONS, SCORES = "wiki_revision_create", "wiki_revert_risk"
@@ -625,4 +626,5 @@ def _send(event: Event, sender: Sender, progress: Progress) -> None:
 
 
 if __name__ == "__main__":
+    hide_secrets(settings().secrets())
     sys.exit(main())

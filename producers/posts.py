@@ -30,6 +30,7 @@ from producers._command_line import (
 )
 from producers._kafka import Sender, sending
 from producers.synthetic_posts import SyntheticPost
+from redaction import hide_secrets
 from settings import settings
 
 TOPIC = "social_media"
@@ -200,4 +201,5 @@ def _produce(options: argparse.Namespace, progress: Progress) -> None:
 
 
 if __name__ == "__main__":
+    hide_secrets(settings().secrets())
     sys.exit(main())

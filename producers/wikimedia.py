@@ -49,6 +49,7 @@ from producers._command_line import (
 from producers._kafka import Sender, sending
 from producers._wikimedia_http import in_short, pause_seconds, retry_after, user_agent
 from producers._wikimedia_streams import NAMES, STREAMS, Event, as_event
+from redaction import hide_secrets
 from settings import settings
 
 FIRST_CONNECTION_SECONDS = 60.0
@@ -558,4 +559,5 @@ def _time(text: str) -> datetime:
 
 
 if __name__ == "__main__":
+    hide_secrets(settings().secrets())
     sys.exit(main())

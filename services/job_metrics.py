@@ -38,6 +38,7 @@ from elasticsearch.helpers import BulkIndexError, bulk
 
 from kibana.dashboards import TEMPLATES, time_field
 from producers._command_line import positive, stop_on_signals
+from redaction import hide_secrets
 from services.elasticsearch import elasticsearch_client
 from settings import settings
 
@@ -526,4 +527,5 @@ def _iso(moment: datetime) -> str:
 
 
 if __name__ == "__main__":
+    hide_secrets(settings().secrets())
     sys.exit(main())

@@ -19,7 +19,7 @@ WRITTEN = (1980, 1, 1, 0, 0, 0)
 def files(root: Path = ROOT) -> list[Path]:
     """What is shipped, relative to `root`, sorted: code and data of the folders, and connectors/*.sql and *.csv."""
     found = [
-        root / "settings.py",
+        *root.glob("*.py"),
         root / "connectors/__init__.py",
         *(root / "connectors").glob("*.sql"),
         *(root / "connectors").glob("*.csv"),

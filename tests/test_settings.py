@@ -58,5 +58,26 @@ def test_a_secret_is_not_shown() -> None:
     assert "hush" not in repr(Settings(elasticsearch_password=SecretStr("hush")))
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MODERATION_WEBHOOK", "hooks.example/hunter2"),
+        ("S3_ENDPOINT", "s3://someone:hunter2@store.example"),
+        ("AWS_REGION", "eu-west-1&token=hunter2"),
+    ],
+)
+def test_a_wrong_value_with_a_secret_is_not_shown(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(f"CROWDPULSE_{name}", value)
+
+    with pytest.raises(SystemExit, match="2"):
+        settings()
+
+    said = capsys.readouterr().err
+    assert f"CROWDPULSE_{name} is wrong" in said
+    assert "hunter2" not in said
+
+
 def test_the_example_lists_every_setting() -> None:
     assert (ROOT / ".env.example").read_text(encoding="utf-8") == example(), "run: python settings.py"

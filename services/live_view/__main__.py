@@ -11,8 +11,10 @@ import uvicorn
 
 from kibana.dashboards import DashboardError, load
 from kibana.queries import check
+from redaction import hide_secrets
 from services.elasticsearch import elasticsearch_client
 from services.live_view.server import VENDOR, application
+from settings import settings
 from stack import ports
 
 
@@ -53,4 +55,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    hide_secrets(settings().secrets())
     sys.exit(main())

@@ -11,6 +11,7 @@ import uvicorn
 
 from models import runtime
 from models.policy import MODELS
+from redaction import hide_secrets
 from services.moderation.access import LOOPBACK, Keys, KeysError
 from services.moderation.server import application
 from settings import settings
@@ -58,4 +59,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    hide_secrets(settings().secrets())
     sys.exit(main())

@@ -31,7 +31,8 @@ JOB = "wiki_contested_pages"
 TEMPLATE = f"kibana/index_templates/{JOB}.json"
 DASHBOARD = "kibana/dashboards/23_wikipedia_contested.yaml"
 STORY = (8000, "--seed", "1", "--backfill-minutes", "12", "--rate", "12")
-COPIED = ("settings.py", "pyproject.toml", "connectors", "jobs", "kibana", "models", "stack", "tests", "udfs")
+COPIED = (*(file.name for file in ROOT.glob("*.py")), "pyproject.toml", "connectors", "jobs", "kibana", "models", "stack",
+          "tests", "udfs")  # fmt: skip
 
 Window = tuple[str, str, datetime]
 
