@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
@@ -62,15 +62,20 @@ def published() -> list[Published]:
 
     Raises InputError when there is no topic, KafkaError when Kafka does not answer.
     """
-    found = []
-    for message in messages_of(settings().prefix + TOPIC):
-        try:
-            fields = json.loads(message)
-            valid_from = _utc(datetime.fromisoformat(fields["valid_from"]))
-            found.append(Published(fields["slot"], fields["version"], valid_from, fields["policy"]))
-        except (ValueError, KeyError, TypeError):
-            continue  # the job keeps it as a dead letter
-    return found
+    records = map(record_of, messages_of(settings().prefix + TOPIC))
+    return [record for record in records if record]
+
+
+def record_of(message: bytes) -> Published | None:
+    """A record of the topic; None for what is none, which the job keeps as a dead letter."""
+    try:
+        fields = json.loads(message)
+        slot, version, policy = fields["slot"], fields["version"], fields["policy"]
+        if slot not in get_args(Slot) or not isinstance(version, str) or not isinstance(policy, str | None):
+            return None
+        return Published(slot, version, _utc(datetime.fromisoformat(fields["valid_from"])), policy)
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        return None
 
 
 def publish(policy: Policy, slot: Slot = "champion", valid_from: datetime | None = None) -> str:
@@ -183,7 +188,8 @@ def _whole(time: datetime) -> datetime:
 
 
 def _utc(time: datetime) -> datetime:
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
+    """A time in UTC; one without a zone is. Raises OverflowError for one that is before the year 1 there."""
+    return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def _shown(time: datetime) -> str:

@@ -81,17 +81,20 @@ def parse(message: bytes) -> KeptRecord | None:
         if not 0 <= min(partition, offset) <= max(partition, offset) < 2**63:
             return None
         kept_at = datetime.fromisoformat(fields.get("rejected_at") or fields["record_time"])
+        topic, reason = fields["topic"], fields.get("reason") or f"late in {fields['job']}"
+        detail = fields.get("detail") or ""
+        (topic + reason + detail).encode()  # text, and no half of a character
         return KeptRecord(
-            topic=fields["topic"],
+            topic=topic,
             partition=partition,
             offset=offset,
             kept_at=kept_at if kept_at.tzinfo else kept_at.replace(tzinfo=UTC),
-            reason=fields.get("reason") or f"late in {fields['job']}",
-            detail=fields.get("detail") or "",
+            reason=reason,
+            detail=detail,
             key=_decoded(fields.get("record_key")),
             value=_decoded(fields.get("record_value")),
         )
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
 
 
@@ -172,8 +175,12 @@ class Tally:
 def repaired(path: Path, topic: str) -> list[KeptRecord]:
     """The records of an exported and edited file. Raises InputError that names the line which cannot be read."""
     records = []
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is no UTF-8 from byte {error.start} on: save it as UTF-8.") from None
     # Not splitlines(), which also splits at U+2028, U+2029 and U+0085 inside a value.
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         try:
@@ -187,16 +194,16 @@ def repaired(path: Path, topic: str) -> list[KeptRecord]:
             records.append(
                 KeptRecord(
                     topic,
-                    fields["partition"],
-                    fields["offset"],
+                    int(fields["partition"]),
+                    int(fields["offset"]),
                     datetime.now(UTC),
-                    fields["reason"],
+                    str(fields["reason"]),
                     "",
                     _decoded(fields.get("key_base64")),
                     value,
                 )
             )
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise InputError(f"Line {number} of {path} is no record that --export wrote: {error}.") from None
     return records
 

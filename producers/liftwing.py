@@ -206,7 +206,7 @@ def _fields(value: bytes) -> Fields:
 
 
 def _is_id(value: object) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**63
 
 
 def _time(text: object) -> float | None:

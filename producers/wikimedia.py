@@ -84,11 +84,31 @@ class SseEvents(SSEClient):
             yield event.data.encode("latin-1"), last_id
 
     def _read(self) -> Iterator[bytes]:
-        for chunk in super()._read():  # type: ignore[misc]  # sseclient-py has no types
-            if chunk.endswith((b"\n\n", b"\r\r", b"\r\n\r\n")) or _is_whole(chunk):
-                yield chunk
-            else:
-                self.cut_off = any(line and not line.startswith(b":") for line in chunk.splitlines())
+        """The lines of each event. sseclient-py's own finds its end only where both line ends are of one kind."""
+        event: list[bytes] = []
+        for line, has_ended in _lines(self._event_source):
+            if line:
+                event.append(line)
+            elif has_ended and event:
+                yield b"\n".join(event)
+                event = []
+        if _is_whole(event):
+            yield b"\n".join(event)
+        else:
+            self.cut_off = any(not line.startswith(b":") for line in event)
+
+
+def _lines(pieces: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
+    """Lines without their ends, \\n, \\r or \\r\\n, as soon as they end; false: what is behind the last end."""
+    rest, after_return = b"", False
+    for piece in filter(None, pieces):
+        piece = piece.removeprefix(b"\n") if after_return else piece  # the other half of a \r\n
+        after_return = piece.endswith(b"\r")
+        lines = (rest + piece).splitlines(keepends=True)
+        rest = lines.pop() if lines and not lines[-1].endswith((b"\n", b"\r")) else b""
+        for line in lines:
+            yield line.rstrip(b"\r\n"), True
+    yield rest, False
 
 
 def _without_bom(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -102,10 +122,11 @@ def _without_bom(chunks: Iterable[bytes]) -> Iterator[bytes]:
     yield from pieces
 
 
-def _is_whole(chunk: bytes) -> bool:
-    lines = [line[5:].strip() for line in chunk.splitlines() if line.startswith(b"data:")]
+def _is_whole(event: list[bytes]) -> bool:
+    """If the data of an event without its closing blank line is JSON."""
+    data = [line[5:].strip() for line in event if line.startswith(b"data:")]
     try:
-        orjson.loads(b"\n".join(lines))
+        orjson.loads(b"\n".join(data))
     except orjson.JSONDecodeError:
         return False
     return True

@@ -12,11 +12,12 @@ from importlib import resources
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pyflink.common import Row
 from pyflink.table.expression import Expression
 from pyflink.table.udf import FunctionContext, ScalarFunction, udf
+
+from config import read_yaml
 
 Part = Literal["toxicity", "bullying", "sentiment", "keywords", "images"]
 PARTS: tuple[Part, ...] = get_args(Part)
@@ -120,11 +121,15 @@ def read_weights(file: Path | None = None) -> Weights:
     source = file or resources.files("config").joinpath("background_score.yaml")
     name = file or "config/background_score.yaml"
     try:
-        found = Weights.model_validate(yaml.safe_load(source.read_text(encoding="utf-8")))
+        content = read_yaml(source.read_text(encoding="utf-8"))
     except OSError as error:
         raise ValueError(f"{name} cannot be read: {error.strerror}.") from None
-    except yaml.YAMLError as error:
-        raise ValueError(f"{name} is no YAML: {error}") from None
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{name} is no UTF-8 from byte {error.start} on: save it as UTF-8.") from None
+    except ValueError as error:
+        raise ValueError(f"{name} {error}") from None
+    try:
+        found = Weights.model_validate(content)
     except ValidationError as error:
         wrong = [f"{'.'.join(map(str, one['loc'])) or 'the file'}: {one['msg']}" for one in error.errors()]
         raise ValueError(f"{name} is wrong. " + "; ".join(wrong) + ".") from None

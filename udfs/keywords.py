@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
@@ -28,9 +28,10 @@ from typing import Final, NamedTuple
 
 import pandas as pd
 import snowballstemmer
-import yaml
 from pyflink.table import DataTypes, Expression
 from pyflink.table.udf import ScalarFunction, udf
+
+from config import read_yaml
 
 MAX_CHARACTERS: Final = 10_000  # what follows is not read; Instagram's captions have 2,200 at most
 MAX_WORDS: Final = 8  # of an entry
@@ -250,13 +251,13 @@ def read(path: Path | None = None) -> Keywords:
     name = DEFAULT if path is None else str(path)
     try:
         source = path or files("config").joinpath("keywords.yaml")
-        content = yaml.load(source.read_text(encoding="utf-8"), _Loader)  # noqa: S506, a SafeLoader
+        content = read_yaml(source.read_text(encoding="utf-8"))
     except OSError as error:
         raise ValueError(f"{name} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError as error:
         raise ValueError(f"{name} is no UTF-8 from byte {error.start} on: save it as UTF-8.") from None
-    except yaml.YAMLError as error:
-        raise ValueError(f"{name} is no YAML: {' '.join(str(error).split())}") from None
+    except ValueError as error:
+        raise ValueError(f"{name} {error}") from None
     problems: list[str] = []
     if not isinstance(content, dict) or not content:
         problems.append("it has no themes; begin with one, as in `weapons:`.")
@@ -327,18 +328,6 @@ def _sections(theme: str, language: str, sections: dict[object, object], problem
                     for form in dict.fromkeys((tuple(words), ("".join(words),))):  # a phrase may be written together
                         keys = tuple(_keys(word, language)[section == "exact"] for word in form)
                         yield Pattern(keys, theme, keyword)
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML in which a name may come only once: PyYAML would drop the first one's words in silence."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
-        names = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for at, name in enumerate(names):
-            if name in names[:at]:
-                problem = f"{name!r} is there twice; put both together"
-                raise yaml.constructor.ConstructorError(None, None, problem, node.value[at][0].start_mark)
-        return super().construct_mapping(node, deep)
 
 
 def keyword_columns(texts: pd.Series[str], languages: pd.Series[str], words: Keywords) -> pd.DataFrame:

@@ -202,6 +202,8 @@ class Chat:
         if key in self._decisions:
             return
         time, weight = milliseconds(value["server_time"]), (value.get("strike_points") or 0) / 1000
+        if weight < 0:
+            raise ValueError
         until = milliseconds(value["muted_until"]) if action == "mute" and value.get("muted_until") else None
         value.pop("text", None)  # the message has it
         self._decisions[key] = Decision(decision, reasons, ngrams, time, orjson.dumps(value))

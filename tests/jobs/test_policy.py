@@ -15,7 +15,7 @@ import pytest
 from kafka import KafkaProducer
 from pyflink.table import Table
 
-from jobs.policy import LEAST_NOTICE, NOTICE, ensure_published, main, publish, published
+from jobs.policy import LEAST_NOTICE, NOTICE, ensure_published, main, publish, published, record_of
 from jobs.replay import InputError
 from models.policy import Policy
 from settings import settings
@@ -182,6 +182,30 @@ def test_a_wrong_file_is_said_before_kafka_is_asked(
     assert said in printed.err
     assert "policy.yaml" in printed.err
     assert printed.out == ""
+
+
+GOOD = {"slot": "champion", "version": "1", "valid_from": "2026-01-01T00:00:00Z", "policy": "{}"}
+
+
+@pytest.mark.parametrize(
+    ("message", "is_one"),
+    [
+        (json.dumps(GOOD), True),
+        (json.dumps(GOOD | {"policy": None}), True),
+        ("[]", False),
+        ("{}", False),
+        ("{", False),
+        (json.dumps(GOOD | {"slot": "third"}), False),
+        (json.dumps(GOOD | {"slot": ["champion"]}), False),
+        (json.dumps(GOOD | {"version": 1}), False),
+        (json.dumps(GOOD | {"policy": {}}), False),
+        (json.dumps(GOOD | {"valid_from": "soon"}), False),
+        (json.dumps(GOOD | {"valid_from": "0001-01-01T00:00:00+10:00"}), False),
+        pytest.param("[" * 100_000, False, id="deep"),
+    ],
+)
+def test_what_is_no_record_of_a_policy_is_passed_over(message: str, is_one: bool) -> None:
+    assert bool(record_of(message.encode())) == is_one
 
 
 def test_what_readers_could_not_read_is_not_published() -> None:

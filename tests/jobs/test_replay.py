@@ -49,6 +49,11 @@ def test_a_message_is_read_with_its_bytes() -> None:
         letter(2**63),
         letter(-(2**64)),
         letter(1, partition=float("inf")),
+        letter(1, reason={"not": "hashable"}),
+        letter(1, detail=5),
+        letter(1, topic=None),
+        letter(1, reason="half a character: \ud800"),
+        pytest.param(b"[" * 100_000, id="deep"),
     ],
 )
 def test_a_message_that_is_no_kept_record_is_passed_over(message: bytes) -> None:
@@ -124,7 +129,16 @@ def test_what_is_exported_edited_and_read_back_keeps_key_and_place(tmp_path: Pat
     assert second.value == b"\xff\x00"
 
 
-@pytest.mark.parametrize("line", ["{", "{}", '{"topic": "other"}', "[]", '{"topic": "t", "value": 5}'])
+PLACED = '{"topic": "t", "reason": "r", "value": "v", "partition": 0, "offset": '
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "{", "{}", '{"topic": "other"}', "[]", '{"topic": "t", "value": 5}', PLACED + '"next"}', PLACED + "Infinity}",
+        pytest.param("[" * 100_000, id="deep"),
+    ],
+)  # fmt: skip
 def test_a_line_that_cannot_be_sent_is_named(tmp_path: Path, line: str) -> None:
     file = tmp_path / "repair.jsonl"
     file.write_text(line, encoding="utf-8")
@@ -152,6 +166,14 @@ def test_wrong_arguments_are_said(arguments: list[str], said: str, capsys: pytes
 def test_a_missing_file_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["dead_letters", "--topic", "t", "--repaired", str(tmp_path / "none")]) == 2
     assert "No such file" in capsys.readouterr().err
+
+
+def test_a_file_of_other_bytes_is_said(tmp_path: Path) -> None:
+    file = tmp_path / "repair.jsonl"
+    file.write_bytes(b'{"topic": "caf\xe9"}')
+
+    with pytest.raises(InputError, match="no UTF-8 from byte 14 on"):
+        repaired(file, "t")
 
 
 @pytest.mark.parametrize("value", ["a\u2028b\u2029c\u0085d".encode(), None])

@@ -124,6 +124,7 @@ ASKED: dict[str, tuple[Any, dict[str, Any] | None]] = {
     "no page": (created(page_id=None), None),
     "a revision that is no number": (created(rev_id="2"), None),
     "a revision that is a truth": (created(rev_id=True), None),
+    "a revision that no file of answers can hold": (created(rev_id=2**63), None),
     "no time": (created(rev_timestamp=None), None),
     "a time without a zone": (created(rev_timestamp="2026-01-01T00:00:00"), None),
     "nonsense for a time": (created(rev_timestamp="2026-13-45T99:99:99Z"), None),

@@ -49,6 +49,10 @@ SSE = {
     ),
     "data over several lines": (b'data: {"a":\ndata: 1}\n\n', [(b'{"a":\n1}', None)]),
     "CRLF": (b"data: {}\r\n\r\ndata: []\r\n\r\n", [(b"{}", None), (b"[]", None)]),
+    "lone CR": (b"data: {}\r\rdata: []\r\r", [(b"{}", None), (b"[]", None)]),
+    "line ends of several kinds": (
+        b"data: 1\n\r\ndata: 2\r\r\ndata: 3\r\n\ndata: 4\r\n\r", [(b"%d" % one, None) for one in range(1, 5)],
+    ),
     "no space after the colon": (b"data:{}\n\n", [(b"{}", None)]),
     "an id is kept for events without one": (b"id: 5\ndata: {}\n\ndata: []\n\n", [(b"{}", "5"), (b"[]", "5")]),
     "an event without data": (b"id: 5\n\ndata: {}\n\n", [(b"{}", None)]),

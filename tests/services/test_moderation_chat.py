@@ -241,7 +241,8 @@ LINES: list[bytes] = [
 ]  # fmt: skip
 DECIDED: list[dict[str, Any]] = [
     {"reasons": [1]}, {"reasons": "toxic"}, {"ngrams": [None]}, {"ngrams": {"a": 1}}, {"toxic": [1]},
-    {"server_time": 5}, {"server_time": "9999-12-31T23:59:59-12:00"}, {"strike_points": "many"}, {"action": "ban"},
+    {"server_time": 5}, {"server_time": "9999-12-31T23:59:59-12:00"}, {"strike_points": "many"}, {"strike_points": -1},
+    {"action": "ban"},
     {"action": "mute", "muted_until": "soon"}, {"decision": "deny"}, {"decision": ["flag"]}, {"room": None},
     {"message_id": ["a"]},
 ]  # fmt: skip

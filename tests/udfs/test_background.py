@@ -117,6 +117,9 @@ def test_the_kept_weights_hold_for_all_parts() -> None:
 
 WRONG_WEIGHTS = {
     "no YAML": ("parts: [", "is no YAML"),
+    "a part that is there twice": ("themes: {}\nparts: {}\nthemes: {a: 1}", "'themes' is there twice"),
+    "a value that is not of its type": ("parts: !!bool x", "not of its type"),
+    "deep": ("[" * 10_000, "too many brackets"),
     "a part is absent": ("parts: {toxicity: {weight: 0.1, full_at: 1}}\nthemes: {}\ncategories: {}", "lacks bullying"),
     "a weight above 1": (
         "parts: {toxicity: {weight: 2, full_at: 1}}\nthemes: {}\ncategories: {}", "parts.toxicity.weight",
@@ -136,6 +139,9 @@ def test_a_wrong_file_of_weights_is_refused_with_a_sentence(tmp_path: Path, text
         read_weights(file)
     with pytest.raises(ValueError, match=r"none\.yaml cannot be read"):
         read_weights(tmp_path / "none.yaml")
+    file.write_bytes(b"# caf\xe9")
+    with pytest.raises(ValueError, match=r"weights\.yaml is no UTF-8 from byte 5 on"):
+        read_weights(file)
 
 
 def test_counts_of_periods_add_up() -> None:
