@@ -42,6 +42,8 @@ from tests.moderation_service import ABUSE, Person
 
 COMPOSE = "v2.40.3"
 COMPOSE_MODULE = "github.com/docker/compose/v2"
+COMPOSE_SUITE = "trixie"  # the first Debian with a Compose that is new enough
+DEBIAN_KEYS = "/usr/share/keyrings/debian-archive-keyring.gpg"
 BASE_PACKAGES = "ca-certificates,netbase,python3,python3-venv,tzdata"
 SUITE = "bookworm"
 HERE = Path(__file__).parent
@@ -215,20 +217,65 @@ def tools() -> Path:
 
 
 def compose_program(report: Report) -> list[str]:
-    """The command of Docker Compose v2: the plugin of `docker`, else built from its Go module and kept."""
-    found = subprocess.run(["docker", "compose", "version", "--short"], capture_output=True, text=True, check=False)
-    version = re.match(r"v?(\d+)\.(\d+)", found.stdout)
-    if found.returncode == 0 and version and (int(version[1]), int(version[2])) >= (2, 24):
+    """The command of Docker Compose v2: the plugin of `docker`, else the program of a newer Debian, else built with Go.
+
+    What was fetched or built is kept. Raises CannotTry.
+    """
+    if is_new_enough("docker", "compose"):
         return ["docker", "compose"]
-    program = tools() / f"compose-{COMPOSE}" / "docker-compose"
-    if program.exists():
+    program = tools() / "compose" / "docker-compose"
+    if program.exists() and is_new_enough(program):
         return [str(program)]
+    program.parent.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            with report.step(f"Fetching Docker Compose of Debian {COMPOSE_SUITE}"):
+                fetched = compose_of_debian(Path(folder))
+        except Failed as failure:
+            report.say(f"It cannot be fetched: {failure}")
+            fetched = compose_of_go(report, Path(folder))
+        shutil.move(fetched, program)
+    if not is_new_enough(program):
+        raise CannotTry(f"{program} is no Docker Compose 2.24 or later")
+    return [str(program)]
+
+
+def is_new_enough(*program: str | Path) -> bool:
+    """Whether this is Docker Compose 2.24 or later."""
+    try:
+        found = subprocess.run([*program, "version", "--short"], capture_output=True, text=True, check=False)
+    except OSError:
+        return False
+    version = re.match(r"v?(\d+)\.(\d+)", found.stdout)
+    return found.returncode == 0 and version is not None and (int(version[1]), int(version[2])) >= (2, 24)
+
+
+def compose_of_debian(folder: Path) -> Path:
+    """Unpacked from the package of another release than this machine's; apt's own lists stay as they are."""
+    # Where this machine's apt has its packages from.
+    told = run(["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"], 60).stdout.split()
+    if not told:
+        raise Failed("apt names no source of packages.")
+    sources, lists, cache = folder / "sources.list", folder / "lists", folder / "cache"
+    sources.write_text(f"deb [signed-by={DEBIAN_KEYS}] {told[0]} {COMPOSE_SUITE} main\n")
+    for needed in (lists, cache):
+        needed.mkdir()
+    apt = ["apt-get", "-o", f"Dir::Etc::SourceList={sources}", "-o", "Dir::Etc::SourceParts=/dev/null"]
+    apt += ["-o", f"Dir::State::Lists={lists}", "-o", f"Dir::Cache={cache}", "-o", "APT::Sandbox::User=root"]
+    run([*apt, "-o", "Acquire::Languages=none", "update"], 300, cwd=folder)
+    run([*apt, "download", "docker-compose"], 300, cwd=folder)
+    run(["dpkg-deb", "--extract", *folder.glob("docker-compose_*.deb"), folder / "unpacked"], 60)
+    return folder / "unpacked/usr/libexec/docker/cli-plugins/docker-compose"
+
+
+def compose_of_go(report: Report, folder: Path) -> Path:
+    """Built from its Go module, which takes minutes."""
     if not shutil.which("go"):
         raise CannotTry("Docker Compose 2.24 or later is missing, and so is Go, with which it could be built")
-    with report.step(f"Building Docker Compose {COMPOSE} from its Go module"), tempfile.TemporaryDirectory() as folder:
-        environment = os.environ | {"CGO_ENABLED": "0", "GOCACHE": f"{folder}/cache", "GOPATH": f"{folder}/path"}
+    with report.step(f"Building Docker Compose {COMPOSE} from its Go module"):
+        environment = os.environ | {"CGO_ENABLED": "0", "GOCACHE": f"{folder}/go-cache", "GOPATH": f"{folder}/path"}
         environment |= {"GOFLAGS": "-buildvcs=false -modcacherw"}
-        source, built = Path(folder) / "compose", Path(folder) / "docker-compose"
+        source, built = folder / "compose", folder / "docker-compose"
         source.mkdir()
         flags = f"-s -w -X {COMPOSE_MODULE}/internal.Version={COMPOSE}"
         for words in (
@@ -237,9 +284,7 @@ def compose_program(report: Report) -> list[str]:
             ["build", "-trimpath", "-ldflags", flags, "-o", str(built), f"{COMPOSE_MODULE}/cmd"],
         ):
             run(["nice", "-n", "10", "go", *words], 900, cwd=source, env=environment)
-        program.parent.mkdir(exist_ok=True)
-        shutil.move(built, program)
-    return [str(program)]
+    return built
 
 
 def base_archive(report: Report, folder: Path) -> Path:
