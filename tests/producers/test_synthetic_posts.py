@@ -68,7 +68,7 @@ def test_another_seed_or_start_has_other_posts_by_the_same_people() -> None:
         assert all(names.get(fields["user_id"], fields["username"]) == fields["username"] for fields in other)
 
 
-COUNT = {"likes", "shares", "comments", "views", "followers"}
+COUNT = ("likes", "shares", "comments", "views", "followers")
 RULES: dict[str, Callable[[Any], bool]] = {
     "post_id": lambda value: 1 <= len(value) <= 128,
     "user_id": lambda value: 1 <= len(value) <= 128,
