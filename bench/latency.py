@@ -1,38 +1,47 @@
-"""From produce to searchable: how long a post takes from Kafka's time of its record to its first sight in a search.
+"""From produce to searchable: how long a post takes from its record in Kafka to its first sight in a search.
 
-python -m producers.posts sends 500 posts/s of the moment while jobs/social_posts.py and jobs/social_metrics.py run on,
-all settings as they are. A search every 50 ms looks for the newest sequence number of the index; where there are newer
-ones (Elasticsearch has refreshed, every second by itself), the new documents are read. A post's latency is the time at
-which that answer was there less the time that the producer put into the record. Posts of the first 20 s are left out,
-in which the Python workers start; so are later versions of a post. A post that is never seen is an error.
+At 10, 50 and 80 % of what jobs/social_posts.py was measured to do. A process sends posts that were made before, evenly
+in time; a search every 50 ms looks for the newest sequence number of the index, and where there are newer ones
+(Elasticsearch has refreshed, every second by itself) the new documents are read. A post's latency is the time at which
+that answer was there less the time of its record. Posts of the first seconds are left out, in which the Python workers
+start. A post that is never seen is an error.
+
+The reference has nothing between Kafka and Elasticsearch: a process that hands what it polls to one bulk request, the
+values as they are.
 """
 
 from __future__ import annotations
 
 import time
-import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from multiprocessing import get_context
+from multiprocessing.process import BaseProcess
 from statistics import quantiles
 from typing import Any
 
 import orjson
+from confluent_kafka import Consumer, Producer
 from elasticsearch import ApiError, Elasticsearch
-from kafka import KafkaConsumer
 from rich.console import Console
-from rich.table import Table
 
-from bench.social_posts import JOBS, producer, remove
+from bench import loads
+from bench.measure import Run, Usage
+from bench.results import Row
+from bench.runs import place
 from settings import settings
-from stack import elasticsearch, jobs, kafka
+from stack import jobs
 from stack.errors import StackError
 
-RATE = 500
+SHARES = (0.1, 0.5, 0.8)
 WARM_UP_SECONDS = 20
-SECONDS = 60
+SECONDS = 30
 POLL_SECONDS = 0.05
-QUIET_SECONDS = 15
+QUIET_SECONDS = 20
 # Documents get their numbers in order but may become searchable out of it, by as many as are being written at once.
-OVERLAP = 1000
+OVERLAP = 2000
 MOST_HITS = 10_000
+NOTHING_BETWEEN = "Kafka and bulk, nothing between"
 
 
 class Watch:
@@ -46,7 +55,7 @@ class Watch:
         self._newest = -1
 
     def look(self) -> None:
-        """One search, and another where there is something new."""
+        """One search, and others where there is something new."""
         try:
             found = self._search(size=1, sort=[{"_seq_no": "desc"}], track_total_hits=True)
         except ApiError:  # the index is not there yet or is being made
@@ -55,6 +64,7 @@ class Watch:
         if state == self._state:
             return
         self._state = state
+        now = time.time()
         after, full = max(self._newest - OVERLAP, -1), True
         while full:
             hits = self._search(
@@ -64,7 +74,6 @@ class Watch:
                 docvalue_fields=["post_id"],
                 track_total_hits=False,
             )["hits"]
-            now = time.time()
             for hit in hits:
                 self.latest = max(self.latest, self.seen.setdefault(hit["fields"]["post_id"][0], now))
                 after = self._newest = max(self._newest, hit["sort"][0])
@@ -76,55 +85,110 @@ class Watch:
         return found
 
 
-def sent(prefix: str) -> dict[str, float]:
-    """When each post was produced first, in seconds since 1970, by the time of its record."""
-    consumer = KafkaConsumer(
-        f"{prefix}social_media",
-        bootstrap_servers=settings().kafka_bootstrap_servers,
-        auto_offset_reset="earliest",
-        consumer_timeout_ms=5000,
+def _paced(prefix: str, values: list[tuple[bytes | None, bytes]], rate: float) -> None:
+    """Send the posts evenly in time."""
+    producer = Producer({"bootstrap.servers": settings().kafka_bootstrap_servers, "linger.ms": 5})
+    began = time.monotonic()
+    for number, (key, value) in enumerate(values):
+        ahead = began + number / rate - time.monotonic()
+        if ahead > 0.002:
+            producer.poll(0)
+            time.sleep(ahead)
+        producer.produce(f"{prefix}social_media", key=key, value=value)
+    producer.flush(60)
+
+
+def _straight(prefix: str) -> None:
+    """Kafka to Elasticsearch, a bulk request for what a poll gives, until it is ended."""
+    consumer = Consumer(
+        {
+            "bootstrap.servers": settings().kafka_bootstrap_servers,
+            "group.id": f"{prefix}straight",
+            "auto.offset.reset": "earliest",
+        }
     )
+    consumer.subscribe([f"{prefix}social_media"])
+    client = Elasticsearch(settings().elasticsearch_hosts)
+    while True:
+        operations: list[Any] = []
+        for message in consumer.consume(1000, timeout=0.05):
+            if message.error() is None:
+                operations += [{"index": {"_id": orjson.loads(message.value())["post_id"]}}, message.value()]
+        if operations:
+            client.bulk(index=f"{prefix}social_posts", operations=operations, filter_path="errors")
+
+
+@contextmanager
+def process(target: Any, *arguments: object) -> Iterator[BaseProcess]:
+    """A process of its own, which is ended with the `with`."""
+    one = get_context("spawn").Process(target=target, args=arguments, daemon=True)
+    one.start()
+    try:
+        yield one
+    finally:
+        one.kill()
+        one.join()
+
+
+def sent(prefix: str, count: int) -> dict[str, float]:
+    """When each post was produced first, in seconds since 1970, by the time of its record."""
+    consumer = Consumer(
+        {
+            "bootstrap.servers": settings().kafka_bootstrap_servers,
+            "group.id": f"{prefix}sent",
+            "auto.offset.reset": "earliest",
+        }
+    )
+    consumer.subscribe([f"{prefix}social_media"])
     times: dict[str, float] = {}
-    for record in consumer:
-        times.setdefault(orjson.loads(record.value)["post_id"], record.timestamp / 1000)
+    read, quiet = 0, time.monotonic() + 30
+    while read < count and time.monotonic() < quiet:
+        for message in consumer.consume(5000, timeout=1):
+            if message.error() is None:
+                read += 1
+                times.setdefault(orjson.loads(message.value())["post_id"], message.timestamp()[1] / 1000)
     consumer.close()
     return times
 
 
-def main(console: Console) -> None:
-    """Measure and print. Needs the running stack. Raises StackError when posts do not arrive."""
-    prefix = f"bench-{uuid.uuid4().hex[:8]}."
-    seconds = WARM_UP_SECONDS + SECONDS
-    try:
-        kafka.create_topics(prefix)
-        elasticsearch.put_templates()
-        for job in JOBS:
-            jobs.submit(job, prefix=prefix, fresh=True)
-        console.print(f"{RATE} posts/s for {seconds} s …")
-        with Elasticsearch(settings().elasticsearch_hosts, request_timeout=30) as client:
-            watch = Watch(client, f"{prefix}social_posts")
-            options = ("--rate", str(RATE), "--duration", str(seconds), "--malformed", "0")
-            with producer(prefix, *options) as sending:
-                while sending.poll() is None or time.time() - watch.latest < QUIET_SECONDS:
-                    watch.look()
-                    time.sleep(POLL_SECONDS)
-        times = sent(prefix)
-        unseen = len(times.keys() - watch.seen.keys())
-        if unseen:
+def one_run(rate: float, seconds: float, *, straight: bool) -> Run:
+    """Posts at a rate; `value` is the median latency in seconds. Raises StackError when posts do not arrive."""
+    count = round(rate * (WARM_UP_SECONDS + seconds))
+    values = [(post.key, post.value) for post in loads.posts(count)]
+    posts = len({orjson.loads(value)["post_id"] for _, value in values})
+    with place() as prefix, Elasticsearch(settings().elasticsearch_hosts, request_timeout=30) as client:
+        if not straight:
+            jobs.submit("social_posts", prefix=prefix, fresh=True)
+        watch = Watch(client, f"{prefix}social_posts")
+        with ExitStack() as held:
+            if straight:
+                held.enter_context(process(_straight, prefix))
+            sending = held.enter_context(process(_paced, prefix, values, rate))
+            used = held.enter_context(Usage())
+            while sending.is_alive() or time.time() - watch.latest < QUIET_SECONDS:
+                watch.look()
+                time.sleep(POLL_SECONDS)
+                if not sending.is_alive() and len(watch.seen) == posts:
+                    break
+        times = sent(prefix, count)
+        if unseen := len(times.keys() - watch.seen.keys()):
             raise StackError(f"{unseen:,} of {len(times):,} posts were not found {QUIET_SECONDS} s after the last one.")
-        began = min(times.values()) + WARM_UP_SECONDS
-        console.print(_table([watch.seen[post] - when for post, when in times.items() if when >= began]))
-    finally:
-        remove(prefix)
-
-
-def _table(latencies: list[float]) -> Table:
-    table = Table(
-        "posts/s", "posts", "p50 (s)", "p95 (s)", "p99 (s)", "longest (s)", title="From produce to searchable"
-    )  # fmt: skip
-    for column in table.columns:
-        column.justify = "right"
+    began = min(times.values()) + WARM_UP_SECONDS
+    latencies = [watch.seen[post] - when for post, when in times.items() if when >= began]
     percentiles = quantiles(latencies, n=100, method="inclusive")
-    found = [*(percentiles[percent - 1] for percent in (50, 95, 99)), max(latencies)]
-    table.add_row(f"{RATE}", f"{len(latencies):,}", *(f"{seconds:.2f}" for seconds in found))
-    return table
+    more = {f"p{percent}_seconds": percentiles[percent - 1] for percent in (50, 95, 99)}
+    return Run(percentiles[49], seconds, len(latencies), len(latencies), used.cpu_seconds, used.peak_mb, more)
+
+
+def rows(console: Console, capacity: float, seconds: float) -> list[Row]:
+    """Measure at each of SHARES of `capacity` posts a second. Needs the running stack. Raises StackError."""
+    found = []
+    for share in SHARES:
+        rate = share * capacity
+        console.print(f"latency: {rate:,.0f} posts/s, {share:.0%} of {capacity:,.0f}")
+        own, other = (one_run(rate, seconds, straight=straight) for straight in (False, True))
+        console.print(f"  median {own.value:.2f} s, with nothing between {other.value:.2f} s")
+        found.append(
+            Row("latency", f"social_posts at {share:.0%}: {rate:,.0f} posts/s", NOTHING_BETWEEN, "s", [own], [other])
+        )
+    return found

@@ -1,50 +1,122 @@
-"""What a run took, by the clock and in CPU time of the stack's parts."""
+"""What a run took: by the clock, in CPU time and in memory, by kind of process."""
 
 from __future__ import annotations
 
-import os
+import threading
 import time
-from dataclasses import dataclass
-from pathlib import Path
+from collections import defaultdict
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from types import TracebackType
+
+import psutil
 
 from stack import elasticsearch, flink, kafka, processes
 from stack.errors import StackError
 
+# Python workers end with their job, so that what they used has to be read while they run.
+SAMPLE_SECONDS = 0.25
+MB = 1 << 20
+PYTHON = "Python workers"
+
 
 @dataclass(frozen=True)
-class Measured:
-    """What a run took: seconds of the clock, seconds of CPU by process, and how much it did."""
+class Run:
+    """One measured run of a row or of its reference.
 
+    value: what is compared, in the unit of its row
+    seconds: of the clock; events: read; documents: in the indices afterwards
+    cpu_seconds, peak_mb: by kind of process; memory is resident, that of several processes of a kind added up
+    more: other figures, such as percentiles
+    """
+
+    value: float
     seconds: float
-    cpu_seconds: dict[str, float]
-    events: int
-    documents: int
-
-    @property
-    def documents_per_second(self) -> float:
-        return self.documents / self.seconds
+    events: int = 0
+    documents: int = 0
+    cpu_seconds: dict[str, float] = field(default_factory=dict)
+    peak_mb: dict[str, float] = field(default_factory=dict)
+    more: dict[str, float] = field(default_factory=dict)
 
 
-def cpu_seconds() -> dict[str, float]:
-    """CPU time so far, by part of the stack."""
-    ticks = os.sysconf("SC_CLK_TCK")
-    used = {}
-    for part in (flink.TASKMANAGER, elasticsearch.NAME, kafka.NAME):
-        total = 0
+class Usage:
+    """CPU seconds and peak memory of the stack's processes from the beginning of a `with` to its end, by kind.
+
+    `others` are further processes by the name of their kind.
+    """
+
+    def __init__(self, others: Mapping[str, int] | None = None) -> None:
+        self.cpu_seconds: dict[str, float] = {}
+        self.peak_mb: dict[str, float] = {}
+        self._others = dict(others or {})
+        self._began: dict[psutil.Process, float] = {}
+        self._used: dict[psutil.Process, tuple[str, float]] = {}
+        self._ended = threading.Event()
+        self._sampler = threading.Thread(target=self._sample_on, daemon=True)
+
+    def __enter__(self) -> Usage:
+        self._began = {process: seconds for process, (_, seconds) in self._sample().items()}
+        self._sampler.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._ended.set()
+        self._sampler.join()
+        self._sample()
+        used: defaultdict[str, float] = defaultdict(float)
+        for process, (name, seconds) in self._used.items():
+            used[name] += seconds - self._began.get(process, 0)
+        self.cpu_seconds = {name: round(seconds, 2) for name, seconds in used.items()}
+
+    def _sample_on(self) -> None:
+        while not self._ended.wait(SAMPLE_SECONDS):
+            self._sample()
+
+    def _sample(self) -> dict[psutil.Process, tuple[str, float]]:
+        """What each process has used so far; the peaks and the last known use are remembered."""
+        memory: defaultdict[str, float] = defaultdict(float)
+        for process, name in processes_by_kind(self._others).items():
+            try:
+                with process.oneshot():
+                    times = process.cpu_times()
+                    memory[name] += process.memory_info().rss / MB
+            except psutil.NoSuchProcess:
+                continue
+            self._used[process] = (name, times.user + times.system)
+        for name, size in memory.items():
+            self.peak_mb[name] = round(max(self.peak_mb.get(name, 0), size), 1)
+        return self._used
+
+
+def processes_by_kind(others: Mapping[str, int]) -> dict[psutil.Process, str]:
+    """The processes of the stack that run now, with their kinds."""
+    found: dict[psutil.Process, str] = {}
+    for part in (flink.JOBMANAGER, flink.TASKMANAGER, elasticsearch.NAME, kafka.NAME):
         for pid in processes.members(part):
-            fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-            total += int(fields[11]) + int(fields[12])
-        used[part] = total / ticks
-    return used
+            try:
+                process = psutil.Process(pid)
+                is_worker = part == flink.TASKMANAGER and process.name() != "java"
+            except psutil.NoSuchProcess:
+                continue
+            found[process] = PYTHON if is_worker else part
+    for name, pid in others.items():
+        if psutil.pid_exists(pid):
+            found[psutil.Process(pid)] = name
+    return found
 
 
-def cpu_since(before: dict[str, float]) -> dict[str, float]:
-    """CPU time since `before`, by part of the stack."""
-    return {part: used - before[part] for part, used in cpu_seconds().items()}
+def memory_mb() -> dict[str, float]:
+    """The resident memory of the stack's processes now, by kind."""
+    found: defaultdict[str, float] = defaultdict(float)
+    for process, name in processes_by_kind({}).items():
+        with suppress(psutil.NoSuchProcess):
+            found[name] += process.memory_info().rss / MB
+    return dict(found)
 
 
 def run_time(job_id: str) -> float:
-    """Seconds from the first task running to the end of a finished job."""
+    """Seconds from the first task running to the end of a finished job. Raises StackError when Flink does not say."""
     for _ in range(100):  # the state is told a moment before its time
         times = flink.rest(f"/jobs/{job_id}")["timestamps"]
         if times["FINISHED"]:

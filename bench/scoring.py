@@ -1,48 +1,40 @@
-"""Kafka -> moderation(text) -> Kafka, against the same job with constants for scores.
+"""Scoring in the stream, Kafka -> moderation(text) -> Kafka, against the same models and others without a stream.
 
-The load: generated chat messages with texts of about 140 characters, loaded before the clock starts. Both jobs run once
-unmeasured, then in rounds; the ratio is the median of the rounds' ratios. The start of the Python workers is in.
+References: the same job with constants for scores; the models' runtime alone (numpy), in as many processes as the job
+has Python workers, with the same batches; scikit-learn's pipelines likewise, on fewer texts; and the same job with a
+UDF that gets one text a call, on fewer texts. Texts of 140 characters, loaded before the clock starts.
 """
 
 from __future__ import annotations
 
-import random
-import uuid
+import subprocess
+import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from statistics import median
 
 import orjson
-from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 from rich.console import Console
-from rich.table import Table
 
-from bench.measure import Measured, run_time
-from settings import settings
-from stack import jobs, kafka
-from udfs.key_phrases import KINDS
+from bench.each_job import TRAINING
+from bench.loads import Message, send
+from bench.measure import Run, Usage, run_time
+from bench.results import Row
+from bench.runs import LONGEST_SECONDS, forget_checkpoints, place
+from bench.scoring_alone import texts
+from settings import ROOT, settings
+from stack import jobs
+from stack.errors import StackError
 
 SCRIPT = Path(__file__).with_name("scoring_job.py")
-LENGTH = 140
-JOBS = {"constants": "0", "moderation(text)": "1"}
+TEXTS = 200_000
+FEWER = 10  # so many times fewer texts for what is slow
+NAME = "moderation(text), four models"
 
 
-def texts(count: int, seed: int = 7) -> list[str]:
-    """Texts of English words in no order."""
-    chance, words = random.Random(seed), sorted(KINDS)
-    return [" ".join(chance.choices(words, k=40))[:LENGTH] for _ in range(count)]
-
-
-def load(prefix: str, count: int) -> None:
-    """Fill the topic `messages`."""
-    producer = Producer(
-        {
-            "bootstrap.servers": settings().kafka_bootstrap_servers,
-            "linger.ms": 50,
-            "queue.buffering.max.messages": 500_000,
-        }
-    )
+def messages(count: int) -> Iterator[Message]:
+    """Chat messages with texts."""
     start = datetime(2026, 1, 1, tzinfo=UTC)
     for number, text in enumerate(texts(count)):
         message = {
@@ -52,61 +44,72 @@ def load(prefix: str, count: int) -> None:
             "sent_at": (start + timedelta(milliseconds=number)).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
             "text": text,
         }
-        producer.produce(f"{prefix}messages", key=message["room"], value=orjson.dumps(message))
-        if number % 1000 == 0:
-            producer.poll(0)
-    producer.flush()
+        yield Message("messages", message["room"].encode(), orjson.dumps(message))
 
 
-def run(prefix: str, events: int, function: str) -> Measured:
-    """One run of the job over the whole topic."""
-    submitted = jobs.submit_script(
-        SCRIPT,
-        name=f"{prefix}scoring_bench",
-        fresh=True,
-        environment={"CROWDPULSE_PREFIX": prefix, "BENCH_UDF": function},
-    )
-    jobs.wait(submitted.job_id, seconds=600)
-    return Measured(run_time(submitted.job_id), {}, events, 0)
-
-
-def main(console: Console, events: int, rounds: int) -> None:
-    """Measure and print. Needs the running stack."""
-    prefix = f"bench-{uuid.uuid4().hex[:8]}."
+def fill(prefix: str, count: int) -> None:
+    """Make the topics and fill them."""
     admin = AdminClient({"bootstrap.servers": settings().kafka_bootstrap_servers})
-    try:
-        for made in admin.create_topics(
-            [NewTopic(f"{prefix}{name}", 4, 1) for name in ("messages", "scores")]
-        ).values():
-            made.result(timeout=30)
-        console.print(f"Loading {events:,} texts …")
-        load(prefix, events)
-        measured: list[dict[str, Measured]] = []
-        for number in range(rounds + 1):
-            console.print(f"Round {number} of {rounds} …" if number else "Warming up …")
-            runs = {row: run(prefix, events, function) for row, function in JOBS.items()}
-            for row, one in runs.items():
-                console.print(f"  {row}: {one.seconds:.1f} s")
-            measured.append(runs)
-        console.print(_table(measured[1:]))
-    finally:
-        kafka.delete_topics(prefix)
+    for made in admin.create_topics([NewTopic(f"{prefix}{name}", 4, 1) for name in ("messages", "scores")]).values():
+        made.result(timeout=30)
+    send(prefix, messages(count))
 
 
-def _table(rounds: list[dict[str, Measured]]) -> Table:
-    table = Table(
-        "row", "seconds", "texts/s", "÷ constants",
-        title=f"Kafka -> moderation(text) -> Kafka (medians of {len(rounds)} rounds)",
-    )  # fmt: skip
-    for column in table.columns[1:]:
-        column.justify = "right"
-    plain = [runs["constants"].seconds for runs in rounds]
-    for row in JOBS:
-        seconds = [runs[row].seconds for runs in rounds]
-        table.add_row(
-            row,
-            f"{median(seconds):.1f}",
-            f"{median(runs[row].events / runs[row].seconds for runs in rounds):,.0f}",
-            f"{median(without / own for without, own in zip(plain, seconds, strict=True)):.2f}",
+def run(prefix: str, count: int, scores: str) -> Run:
+    """One run of the job over the whole topic; `value` is texts a second."""
+    environment = {"CROWDPULSE_PREFIX": prefix, "BENCH_SCORES": scores}
+    with Usage() as used:
+        submitted = jobs.submit_script(
+            SCRIPT,
+            name=f"{prefix}scoring_bench",
+            fresh=True,
+            environment=environment,
+            wait_seconds=LONGEST_SECONDS,
         )
-    return table
+        jobs.wait(submitted.job_id, seconds=LONGEST_SECONDS)
+        seconds = run_time(submitted.job_id)
+    forget_checkpoints(prefix)
+    return Run(count / seconds, seconds, count, 0, used.cpu_seconds, used.peak_mb)
+
+
+def alone(python: str, who: str, count: int) -> Run | None:
+    """Scoring in memory; None where it cannot be trained. Raises StackError when it fails."""
+    done = subprocess.run(
+        [python, "-m", "bench.scoring_alone", who, str(count), str(settings().parallelism)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    if done.returncode == 2:  # it has said which data sets are missing
+        return None
+    if done.returncode:
+        raise StackError(f"bench.scoring_alone {who} ended with {done.returncode}.")
+    seconds = float(done.stdout)
+    return Run(count / seconds, seconds, count)
+
+
+def rows(console: Console, count: int, rounds: int) -> list[Row]:
+    """Measure all of it. Needs the running stack. Raises StackError."""
+    runs: list[Run] = []
+    references: dict[str, list[Run]] = {}
+    with place() as prefix, place() as short:
+        console.print(f"scoring: loading {count:,} texts …")
+        fill(prefix, count)
+        fill(short, count // FEWER)
+        for number in range(1, rounds + 1):
+            runs.append(run(prefix, count, "batches"))
+            beside = {
+                "constants for scores": run(prefix, count, "constants"),
+                "numpy alone": alone(sys.executable, "numpy", count),
+                "a UDF text by text": run(short, count // FEWER, "rows"),
+                "scikit-learn alone": alone(str(TRAINING), "scikit-learn", count // FEWER)
+                if TRAINING.exists()
+                else None,
+            }
+            for name, one in beside.items():
+                if one:
+                    references.setdefault(name, []).append(one)
+            said = " · ".join(f"{name} {one[-1].value:,.0f}" for name, one in references.items())
+            console.print(f"  round {number} of {rounds}: {runs[-1].value:,.0f} texts/s; {said}")
+    return [Row("scoring", NAME, name, "texts/s", runs, others) for name, others in references.items()]

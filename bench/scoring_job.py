@@ -1,14 +1,23 @@
-"""Chat messages from Kafka to Kafka for the benchmark: scored by moderation(text) if BENCH_UDF=1, else by constants.
+"""Chat messages from Kafka to Kafka for the benchmark, scored by what BENCH_SCORES says.
 
-Both write the same columns, so that they differ in the scoring alone.
+`batches`: moderation(text) as the jobs use it; `rows`: a plain Python UDF with the same models, one text a call;
+`constants`: by no function. All write the same columns, so that they differ in the scoring alone.
 """
 
 from __future__ import annotations
 
 import os
+from typing import cast
+
+from pyflink.common import Row
+from pyflink.table import DataTypes
+from pyflink.table.udf import FunctionContext, ScalarFunction, udf
 
 from jobs._tables import table_environment
+from models.language import languages
+from models.runtime import Scorer, load
 from settings import settings
+from udfs.classifiers import HEADS, LAST, moderation
 
 KAFKA = f"""
     'connector' = 'kafka',
@@ -31,8 +40,31 @@ SCORES = {
 }
 
 
+TYPES = {f"{name}_{column}": kind for name, head in HEADS.items() for column, kind in head.types.items()} | LAST
+
+
+class RowByRow(ScalarFunction):  # type: ignore[misc]
+    """moderation(text) for one text a call, without pandas."""
+
+    def open(self, function_context: FunctionContext) -> None:
+        self._scorer = Scorer([load(name) for name in HEADS])
+
+    def eval(self, text: str) -> Row:
+        results = self._scorer.score([text])
+        values: dict[str, object] = {}
+        for (name, head), model, scores in zip(HEADS.items(), self._scorer.models, results, strict=True):
+            for column, found in head.columns(model, scores).items():
+                (value,) = cast("list[str | float]", found)
+                values[f"{name}_{column}"] = value if isinstance(value, str) else float(value)
+        (language,) = languages([text])
+        versions = " ".join(model.version for model in self._scorer.models)
+        values |= {"language": language, "trained_language": True, "model_version": versions}
+        return Row(*(values.get(name) for name in TYPES))
+
+
 def main() -> None:
-    scored = os.environ["BENCH_UDF"] == "1"
+    scores = os.environ["BENCH_SCORES"]
+    scored = scores != "constants"
     t_env = table_environment("scoring_bench", reads=[], writes=[])
     prefix = settings().prefix
     t_env.execute_sql(
@@ -46,9 +78,9 @@ def main() -> None:
     columns = ", ".join(f"`{name}` {kind}" for name, (kind, _) in SCORES.items())
     t_env.execute_sql(f"CREATE TABLE scores ({MESSAGE}, {columns}) WITH ({KAFKA} 'topic' = '{prefix}scores')")
     if scored:
-        from udfs.classifiers import moderation
-
-        t_env.create_temporary_function("moderation", moderation)
+        row = DataTypes.ROW([DataTypes.FIELD(name, kind) for name, kind in TYPES.items()])
+        function = moderation if scores == "batches" else udf(RowByRow(), result_type=row)
+        t_env.create_temporary_function("moderation", function)
     values = ", ".join(f"m.`{name}`" if scored else constant for name, (_, constant) in SCORES.items())
     t_env.execute_sql(
         f"""
