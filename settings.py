@@ -6,10 +6,12 @@ declarations in `connectors/*.sql` use it as `${KAFKA_BOOTSTRAP_SERVERS}`. `.env
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -17,6 +19,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from redaction import redacted
 
 ROOT = Path(__file__).resolve().parent
+
+# Who takes part: on a secured cluster each has credentials of its own, with the rights of deploy/security.
+Role = Literal["admin", "producer", "job", "service", "reader"]
 
 PREFIX_PATTERN = r"^([a-z0-9][a-z0-9_-]*\.)?$"
 
@@ -39,6 +44,17 @@ class Settings(BaseSettings):
     kafka_bootstrap_servers: str = Field(
         "", description="Kafka brokers, host:port[,host:port]; empty: the local stack."
     )
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="What the brokers speak: SSL for TLS, SASL for a login."
+    )
+    kafka_sasl_mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"] = Field(
+        "SCRAM-SHA-512", description="How Kafka checks the login."
+    )
+    kafka_username: str = Field("", description="Kafka user, for SASL.")
+    kafka_password: SecretStr = Field(SecretStr(""), description="Password of that user.")
+    kafka_ssl_ca: str = Field(
+        "", description="PEM file of the certificate authority of Kafka; empty: those that the system trusts."
+    )
     elasticsearch_hosts: str = Field(
         "", description="Elasticsearch nodes, http(s)://host:port[;…]; empty: the local stack."
     )
@@ -46,6 +62,11 @@ class Settings(BaseSettings):
     elasticsearch_password: SecretStr = Field(SecretStr(""), description="Password of that user.")
     elasticsearch_api_key: SecretStr = Field(SecretStr(""), description="API key, instead of user and password.")
     elasticsearch_ssl_ca: str = Field("", description="PEM file of the certificate authority of Elasticsearch.")
+
+    secured: bool = Field(
+        False, description="The local stack is that of `python -m stack up --secured`: TLS and logins for all of it."
+    )
+    role: Role = Field("admin", description="Whose credentials of the secured local stack a process takes.")
 
     flink_url: str = Field("", description="Address of Flink's REST interface; empty: the local stack.")
     kibana_url: str = Field(
@@ -234,10 +255,37 @@ class Settings(BaseSettings):
                 "flink_url": f"http://127.0.0.1:{int(base) + 81}",
                 "s3_endpoint": f"http://127.0.0.1:{int(base) + 500}",
             }
+            local |= _secured_defaults(values, local)
             values |= {name: values.get(name) or address for name, address in local.items()}
         if state_dir := values.get("state_dir"):
             values["enrich_ledger"] = values.get("enrich_ledger") or f"{state_dir}/data/enrichment.sqlite"
         return values
+
+    @model_validator(mode="after")
+    def _connections_make_sense(self) -> Self:
+        """A login or an authority that nothing would use is a mistake: what was meant to be secured is not."""
+        protocol = self.kafka_security_protocol
+        has_login = bool(self.kafka_username and self.kafka_password.get_secret_value())
+        if protocol.startswith("SASL") and not has_login:
+            raise ValueError(
+                f"CROWDPULSE_KAFKA_SECURITY_PROTOCOL={protocol} needs CROWDPULSE_KAFKA_USERNAME and _PASSWORD"
+            )
+        if self.kafka_username and not protocol.startswith("SASL"):
+            raise ValueError(
+                f"CROWDPULSE_KAFKA_USERNAME is of no use with CROWDPULSE_KAFKA_SECURITY_PROTOCOL={protocol}:"
+                " SASL_SSL is what logs in"
+            )
+        if self.kafka_ssl_ca and not protocol.endswith("SSL"):
+            raise ValueError(
+                f"CROWDPULSE_KAFKA_SSL_CA is of no use with CROWDPULSE_KAFKA_SECURITY_PROTOCOL={protocol}:"
+                " SSL and SASL_SSL are what checks certificates"
+            )
+        if self.elasticsearch_ssl_ca and "https://" not in self.elasticsearch_hosts:
+            raise ValueError(
+                "CROWDPULSE_ELASTICSEARCH_SSL_CA is of no use with CROWDPULSE_ELASTICSEARCH_HOSTS="
+                f"{self.elasticsearch_hosts}: https:// is what checks certificates"
+            )
+        return self
 
     def secrets(self) -> list[str]:
         """The values that no log may show: of the secret settings, the keys in them, the webhook with what it holds."""
@@ -248,6 +296,44 @@ class Settings(BaseSettings):
     def port(self, offset: int) -> int:
         """The port of a part of the local stack, by its offset from `port_base`."""
         return self.port_base + offset
+
+
+def credentials_file(state_dir: Path) -> Path:
+    """Where the secured local stack keeps the credentials of its roles, readable by its user only."""
+    return state_dir.expanduser().absolute() / "data/security/credentials.json"
+
+
+def _secured_defaults(values: dict[str, object], local: dict[str, str]) -> dict[str, str]:
+    """Addresses and credentials of the secured local stack for the role of this process; none before its first start.
+
+    What is set for another cluster than the local one is left alone.
+    """
+    file = credentials_file(Path(str(values.get("state_dir") or ROOT / ".stack")))
+    if str(values.get("secured", "")).lower() not in ("1", "true", "yes", "on", "t", "y") or not file.exists():
+        return {}
+    mine: dict[str, str] = json.loads(file.read_text(encoding="utf-8")).get(str(values.get("role") or "admin"), {})
+    authority = str(file.with_name("ca.pem"))
+    defaults: dict[str, str] = {}
+    if not values.get("kafka_bootstrap_servers") and "kafka_password" in mine:
+        defaults |= {
+            "kafka_security_protocol": "SASL_SSL",
+            "kafka_username": str(values.get("role") or "admin"),
+            "kafka_password": mine["kafka_password"],
+            "kafka_ssl_ca": authority,
+        }
+    if not values.get("elasticsearch_hosts"):
+        defaults |= {
+            "elasticsearch_hosts": local["elasticsearch_hosts"].replace("http://", "https://"),
+            "elasticsearch_ssl_ca": authority,
+            "elasticsearch_api_key": mine.get("elasticsearch_api_key", ""),
+        }
+    return defaults
+
+
+def take_role(role: Role) -> None:
+    """From now on this process takes the credentials of `role`, unless its environment names one."""
+    os.environ.setdefault("CROWDPULSE_ROLE", role)
+    settings.cache_clear()
 
 
 def example() -> str:

@@ -33,6 +33,7 @@ from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, NoC
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
+from connections import kafka_options
 from producers._command_line import InputError, Unavailable
 from redaction import hide_secrets
 from services.chat_log import ACKNOWLEDGED_SECONDS, MAX_RECORD_BYTES, MESSAGES, ChatLog, NotWritten
@@ -351,7 +352,7 @@ class Decisions:
         servers = settings().kafka_bootstrap_servers
         try:
             self._consumer = KafkaConsumer(
-                bootstrap_servers=servers,
+                **kafka_options(),
                 enable_auto_commit=False,
                 auto_offset_reset="earliest",  # where a kept position is no longer there
                 max_poll_records=PUT_RECORDS,
@@ -570,7 +571,7 @@ def _bridge(options: argparse.Namespace, counts: Counts, stop: threading.Event) 
         if options.messages:
             checkpoint.begin(options.messages, time.time() if from_latest else None)
             checkpoint.save()
-            log = ChatLog(settings().kafka_bootstrap_servers, settings().prefix)
+            log = ChatLog(settings().prefix)
             doors.append(Messages(client, options.messages, log, checkpoint, counts))
         if options.decisions:
             doors.append(Decisions(client, options.decisions, checkpoint, counts, from_latest))

@@ -16,6 +16,7 @@ import yaml
 from growing import records
 from kafka.errors import KafkaError
 
+from services.elasticsearch import request_options
 from settings import settings
 from stack import demo, elasticsearch, flink, jobs, kafka, layout, moto, ports
 from stack.errors import StackError
@@ -65,27 +66,18 @@ def run_flink(part: str) -> None:
     os.execve(script, [script, "start-foreground"], environment)  # noqa: S606 (no shell, fixed program)
 
 
-def login() -> tuple[str, str] | None:
-    """User and password of Elasticsearch; None where it asks for none."""
-    chosen = settings()
-    if not chosen.elasticsearch_username:
-        return None
-    return chosen.elasticsearch_username, chosen.elasticsearch_password.get_secret_value()
-
-
 def set_up() -> None:
     """Make the topics, the index templates, Kibana's password and the bucket; what is there already stays."""
     for sentence in kafka.create_topics(servers=settings().kafka_bootstrap_servers):
         print(sentence)
     address = settings().elasticsearch_hosts
-    auth = login()
-    print(f"{len(elasticsearch.put_templates(address, auth=auth))} index templates are in Elasticsearch.")
-    if auth:
+    print(f"{len(elasticsearch.put_templates(address))} index templates are in Elasticsearch.")
+    if settings().elasticsearch_username:
         answer = requests.post(
             f"{address}/_security/user/kibana_system/_password",
             json={"password": os.environ["KIBANA_PASSWORD"]},
-            auth=auth,
             timeout=30,
+            **request_options(),
         )
         if not answer.ok:
             raise StackError(f"Elasticsearch does not take Kibana's password: {answer.text[:400]}")

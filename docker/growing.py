@@ -8,6 +8,7 @@ from pathlib import Path
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
+from connections import kafka_options
 from settings import settings
 
 LAST_LOOK = Path("/tmp/records")  # noqa: S108 (the container's own)
@@ -16,7 +17,7 @@ LAST_LOOK = Path("/tmp/records")  # noqa: S108 (the container's own)
 def records(topic: str) -> int:
     """How many records were ever written to a topic, over all partitions. Raises KafkaError."""
     name = settings().prefix + topic
-    consumer = KafkaConsumer(bootstrap_servers=settings().kafka_bootstrap_servers, request_timeout_ms=10_000)
+    consumer = KafkaConsumer(**kafka_options(), request_timeout_ms=10_000)
     try:
         partitions = [TopicPartition(name, number) for number in consumer.partitions_for_topic(name) or ()]
         return sum(consumer.end_offsets(partitions).values()) if partitions else 0

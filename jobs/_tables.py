@@ -12,6 +12,7 @@ from pyflink.common import Configuration
 from pyflink.table import EnvironmentSettings, StatementSet, Table, TableEnvironment, TableResult
 from pyflink.table.expressions import col
 
+from connections import flink_kafka_options
 from settings import settings
 
 CHECKPOINT_INTERVAL = "execution.checkpointing.interval"
@@ -27,7 +28,8 @@ def ddl(table: str, values: Mapping[str, object] | None = None) -> str:
     """The CREATE TABLE statement of `table`, its ${VARS} filled.
 
     Values come from the settings (a field `kafka_bootstrap_servers` fills `${KAFKA_BOOTSTRAP_SERVERS}`); `values` go
-    before them. Raises LookupError for a table that is not declared and for a variable that no setting has.
+    before them. A table on Kafka also gets what a secured broker asks for. Raises LookupError for a table that is not
+    declared and for a variable that no setting has.
     """
     try:
         text = resources.files("connectors").joinpath(f"{table}.sql").read_text(encoding="utf-8")
@@ -40,10 +42,16 @@ def ddl(table: str, values: Mapping[str, object] | None = None) -> str:
         if match[1] not in filled:
             raise LookupError(f"connectors/{table}.sql uses ${{{match[1]}}}, which no setting in settings.py has.")
         value = filled[match[1]]
-        plain = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
-        return plain.replace("'", "''")
+        return _in_sql(value.get_secret_value() if isinstance(value, SecretStr) else str(value))
 
-    return re.sub(r"\$\{(\w+)\}", value_of, text).strip().removesuffix(";")
+    statement = re.sub(r"\$\{(\w+)\}", value_of, text).strip().removesuffix(";")
+    secured = "".join(f"    '{name}' = '{_in_sql(value)}',\n" for name, value in flink_kafka_options().items())
+    return re.sub(r"(?m)^ *'connector' = '(upsert-)?kafka',\n", lambda match: match[0] + secured, statement)
+
+
+def _in_sql(text: str) -> str:
+    """A text as it stands between the quotes of SQL."""
+    return text.replace("'", "''")
 
 
 def table_environment(job: str, reads: Iterable[str], writes: Iterable[str]) -> TableEnvironment:

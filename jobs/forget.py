@@ -44,6 +44,7 @@ from kafka.errors import KafkaError, KafkaTimeoutError, UnknownTopicOrPartitionE
 from rich.console import Console
 from rich.table import Table
 
+from connections import kafka_options
 from producers._command_line import InputError, stop_on_signals, whole_number
 from producers._instagram_live import folder_of_states
 from producers._usernames import username
@@ -284,7 +285,7 @@ def without(content: bytes, names: Collection[str]) -> tuple[bytes, list[Fields]
 def tombstones(names: Iterable[str]) -> datetime:
     """Send a tombstone of each person to each topic; returns a time before all of them. Raises KafkaError."""
     producer = KafkaProducer(
-        bootstrap_servers=settings().kafka_bootstrap_servers,
+        **kafka_options(),
         bootstrap_timeout_ms=BROKER_WAIT_MS,
         max_block_ms=BROKER_WAIT_MS,
         acks="all",
@@ -318,9 +319,7 @@ def read_pictures(pictures: Pictures, names: Collection[str], bucket: str, conso
 
 
 def _records(topic: str) -> Iterator[tuple[bytes | None, bytes | None]]:
-    consumer = KafkaConsumer(
-        bootstrap_servers=settings().kafka_bootstrap_servers, bootstrap_timeout_ms=BROKER_WAIT_MS, group_id=None
-    )
+    consumer = KafkaConsumer(**kafka_options(), bootstrap_timeout_ms=BROKER_WAIT_MS, group_id=None)
     try:
         partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
         if not partitions:

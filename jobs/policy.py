@@ -28,6 +28,7 @@ from kafka.errors import KafkaError
 from rich.console import Console
 from rich.table import Table
 
+from connections import kafka_options
 from jobs.replay import BROKER_WAIT_MS, InputError, iso_time, messages_of
 from models.policy import Policy
 from settings import settings
@@ -148,7 +149,7 @@ def ensure_published() -> str:
 def _connected() -> Iterator[KafkaProducer]:
     """A producer that knows who leads the topic: what is sent with it waits for nothing else."""
     producer = KafkaProducer(
-        bootstrap_servers=settings().kafka_bootstrap_servers,
+        **kafka_options(),
         bootstrap_timeout_ms=BROKER_WAIT_MS,
         max_block_ms=BROKER_WAIT_MS,
         acks="all",

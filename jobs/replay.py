@@ -32,6 +32,7 @@ from kafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
 from rich.console import Console
 from rich.table import Table
 
+from connections import kafka_options
 from settings import settings
 
 BROKER_WAIT_MS = 15_000
@@ -213,9 +214,7 @@ def messages_of(topic: str, silence_seconds: float = SILENCE_SECONDS) -> Iterato
 
     Raises InputError when there is no such topic, KafkaTimeoutError when nothing comes for `silence_seconds`.
     """
-    consumer = KafkaConsumer(
-        bootstrap_servers=settings().kafka_bootstrap_servers, bootstrap_timeout_ms=BROKER_WAIT_MS, group_id=None
-    )
+    consumer = KafkaConsumer(**kafka_options(), bootstrap_timeout_ms=BROKER_WAIT_MS, group_id=None)
     try:
         numbers = consumer.partitions_for_topic(topic)
         if not numbers:
@@ -257,7 +256,7 @@ def send(records: Iterable[KeptRecord]) -> int:
     way, hence the batches.
     """
     producer = KafkaProducer(
-        bootstrap_servers=settings().kafka_bootstrap_servers,
+        **kafka_options(),
         bootstrap_timeout_ms=BROKER_WAIT_MS,
         acks="all",
         max_request_size=MAX_REQUEST_BYTES,

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from kafka import KafkaProducer
 from kafka.errors import KafkaError, MessageSizeTooLargeError
 
+from connections import kafka_options
 from producers._command_line import Progress, Unavailable
 from settings import settings
 
@@ -43,7 +44,7 @@ class Sender:
         while True:
             try:
                 self._producer = KafkaProducer(
-                    bootstrap_servers=servers,
+                    **kafka_options(),
                     bootstrap_timeout_ms=5_000,
                     max_block_ms=int(max(wait_seconds, 5) * 1000),  # how long it looks for a topic
                     acks="all",

@@ -159,7 +159,7 @@ def connected(wait_seconds: float, progress: Progress) -> ChatLog:
     deadline = time.monotonic() + wait_seconds
     while True:
         try:
-            return ChatLog(settings().kafka_bootstrap_servers, settings().prefix)
+            return ChatLog(settings().prefix)
         except NotWritten as error:
             if time.monotonic() >= deadline:
                 raise Unavailable(str(error)) from None

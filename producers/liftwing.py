@@ -35,6 +35,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 from requests.exceptions import InvalidSchema, InvalidURL, MissingSchema
 
+from connections import kafka_options
 from producers._command_line import InputError, Progress, non_negative, positive, run, whole_number
 from producers._kafka import KafkaUnavailable, Sender, sending
 from producers._wikimedia_http import in_short, pause_seconds, retry_after, user_agent
@@ -506,7 +507,7 @@ def kafka_records(since: float) -> Generator[tuple[str, bytes] | None]:
     names = {settings().prefix + name: name for name in (REVISIONS, SCORES)}
     try:
         consumer = KafkaConsumer(
-            bootstrap_servers=settings().kafka_bootstrap_servers,
+            **kafka_options(),
             enable_auto_commit=False,
             max_partition_fetch_bytes=4 * 1024 * 1024,  # more than the longest record that a topic takes
         )

@@ -21,6 +21,7 @@ from kafka.errors import KafkaError, KafkaTimeoutError
 from kafka.partitioner.default import murmur2
 from kafka.serializer import SerializeWrapper
 
+from connections import kafka_options
 from settings import settings
 
 MESSAGES = "chat_messages"
@@ -74,19 +75,19 @@ class ChatLog:
     a retry changes no order. The partition is the one that Kafka's clients choose for the key.
     """
 
-    def __init__(self, bootstrap_servers: str, prefix: str, tick_ms: int | None = None) -> None:
+    def __init__(self, prefix: str, tick_ms: int | None = None) -> None:
         """Connect to Kafka; `tick_ms` defaults to the setting chat_tick_ms.
 
         Raises NotWritten when no broker answers within 10 s or a topic is not there.
         """
-        self._servers = bootstrap_servers
+        self._servers = settings().kafka_bootstrap_servers
         self._tick_seconds = (tick_ms or settings().chat_tick_ms) / 1000
         self._topics = {topic: prefix + topic for topic in (MESSAGES, FEEDBACK)}
         try:
             self._producer, numbers = self._connected(wait_seconds=10)
         except KafkaError as error:
             raise NotWritten(
-                f"No Kafka at {bootstrap_servers}, or no topics {' and '.join(self._topics.values())} there"
+                f"No Kafka at {self._servers}, or no topics {' and '.join(self._topics.values())} there"
                 f" ({type(error).__name__}: {error}). `make up` starts the one and creates the others."
             ) from None
         self._partitions = {
@@ -151,7 +152,7 @@ class ChatLog:
     def _connected(self, wait_seconds: float) -> tuple[Any, dict[str, list[int]]]:
         """A producer that knows both topics, so that no send waits for them, and the topics' partitions."""
         producer = KafkaProducer(
-            bootstrap_servers=self._servers,
+            **kafka_options(),
             bootstrap_timeout_ms=int(wait_seconds * 1000),
             max_block_ms=5_000,  # how long it looks for a topic
             allow_auto_create_topics=False,

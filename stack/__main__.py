@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import fcntl
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -33,6 +34,9 @@ def parser() -> argparse.ArgumentParser:
 
     up = commands.add_parser("up", help="start what does not run, wait until it is healthy, make topics and templates")
     up.add_argument("--skip-build", action="store_true", help="take the connector jars as they are, even if outdated")
+    up.add_argument(
+        "--secured", action="store_true", help="with TLS and logins (set CROWDPULSE_SECURED=1 for all else too)"
+    )
     parts = [part.name for part in cluster.parts()]
     up.add_argument("--only", nargs="+", choices=parts, default=[], metavar="PART", help=f"of {', '.join(parts)}")
 
@@ -46,7 +50,9 @@ def parser() -> argparse.ArgumentParser:
     logs.add_argument("-n", "--lines", type=int, default=40, metavar="N", help="how many lines (default: 40)")
     logs.add_argument("-f", "--follow", action="store_true", help="go on showing what is written")
 
-    submit = commands.add_parser("submit", help="start jobs/JOB.py on the cluster, from its last checkpoint if any")
+    submit = commands.add_parser(
+        "submit", help="start jobs/JOB.py on the cluster, from its last checkpoint or savepoint if any"
+    )
     submit.add_argument("jobs", nargs="+", metavar="JOB", help="a file of jobs/, without .py")
     submit.add_argument("--fresh", action="store_true", help="ignore the checkpoint of the last run")
     submit.add_argument("--parallelism", type=int, metavar="N", help="parallel tasks (default: CROWDPULSE_PARALLELISM)")
@@ -55,6 +61,9 @@ def parser() -> argparse.ArgumentParser:
 
     cancel = commands.add_parser("cancel", help="end a job; its last checkpoint is kept")
     cancel.add_argument("jobs", nargs="+", metavar="JOB", help="as given to submit")
+    cancel.add_argument(
+        "--savepoint", action="store_true", help="stop it with a savepoint, from which submit goes on: for an upgrade"
+    )
 
     query = commands.add_parser("sql", help="open the Flink SQL client with every table of connectors/*.sql declared")
     query.add_argument("--live", action="store_true", help="queries go on and show each change (default: until now)")
@@ -165,9 +174,13 @@ def submit_jobs(console: Console, names: Sequence[str], fresh: bool, parallelism
     return 0
 
 
-def cancel_jobs(console: Console, names: Sequence[str]) -> int:
-    """Cancel each job and say whether it had run."""
+def cancel_jobs(console: Console, names: Sequence[str], savepoint: bool) -> int:
+    """Cancel each job, or stop it with a savepoint, and say whether it had run."""
     for name in names:
+        if savepoint:
+            folder = jobs.stop(settings().prefix + name)
+            console.print(f"{name} is stopped; submit goes on from {folder}." if folder else f"{name} does not run.")
+            continue
         ended = jobs.cancel(settings().prefix + name)
         console.print(f"{name} is cancelled; its last checkpoint is kept." if ended else f"{name} does not run.")
     return 0
@@ -198,6 +211,9 @@ def act(options: argparse.Namespace, console: Console) -> int:
     """Do what the command line says; returns the exit code."""
     match options.command:
         case "up":
+            if options.secured:
+                os.environ["CROWDPULSE_SECURED"] = "1"
+                settings.cache_clear()
             cluster.up(console, build=not options.skip_build, only=options.only)
         case "status":
             return show_status(console)
@@ -210,7 +226,7 @@ def act(options: argparse.Namespace, console: Console) -> int:
         case "jobs":
             return show_jobs(console)
         case "cancel":
-            return cancel_jobs(console, options.jobs)
+            return cancel_jobs(console, options.jobs, options.savepoint)
         case "sql":
             sql.client(options.live, options.file)
         case "view":

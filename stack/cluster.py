@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from settings import settings
-from stack import elasticsearch, flink, jobs, kafka, layout, maven, moto, package, ports, preflight, processes
+from stack import elasticsearch, flink, jobs, kafka, layout, maven, moto, package, ports, preflight, processes, security
 from stack.errors import StackError
 from stack.preflight import MEGABYTE
 
@@ -131,6 +131,7 @@ def up(console: Console | None = None, *, build: bool = True, only: Sequence[str
     """
     console = console or Console()
     began = time.monotonic()
+    security.prepare()
     wanted = [part for part in parts() if not only or part.name in only]
     missing = [part for part in wanted if not processes.pid(part.name)]
     found = problems(missing, build)
@@ -186,6 +187,9 @@ def _prepare(console: Console, names: set[str]) -> None:
             console.print(sentence, highlight=False)
     if elasticsearch.NAME in names:
         _say_where_data_is(console)
+        if settings().secured:
+            roles = security.put_roles(elasticsearch.node().url)
+            console.print(f"Elasticsearch has the roles {', '.join(roles)}.", highlight=False)
         put = elasticsearch.put_templates()
         console.print(f"Index templates: {len(put)}.", highlight=False)
     if moto.NAME in names:

@@ -16,8 +16,9 @@ from elasticsearch import ApiError, Elasticsearch, TransportError
 from rich.console import Console
 from rich.table import Table
 
+from services.elasticsearch import elasticsearch_client
 from settings import settings
-from stack import cluster, flink, jobs, processes, services
+from stack import cluster, flink, jobs, processes, security, services
 from stack.errors import StackError
 
 JOBS = (
@@ -160,14 +161,15 @@ def start(console: Console, source: str) -> None:
     if source == "live" and not processes.pid("wikimedia-live"):
         check_live_streams()
     cluster.up(console)
-    with Elasticsearch(settings().elasticsearch_hosts, request_timeout=30) as client:
+    with elasticsearch_client(30) as client:
         ran_before = count(client, "wiki_edits") > 0
     # The producers first: a job that has waited on empty topics takes the first partition to fill for all of the time.
     for name, command in producers(source).items():
         if processes.pid(name):
             console.print(f"Producer {name} already runs.")
         else:
-            processes.run(name, [sys.executable, "-m", *(going_on(command) if ran_before else command)])
+            program = [sys.executable, "-m", *(going_on(command) if ran_before else command)]
+            processes.run(name, program, security.environment(security.role_of(command[0])))
             console.print(f"Producer {name} runs in the background; `python -m stack logs {name}` shows what it says.")
     services.start_job_metrics()
     for job in JOBS:
@@ -265,7 +267,7 @@ def main(arguments: list[str] | None = None) -> int:
     began = time.monotonic()
     try:
         start(console, options.source)
-        with Elasticsearch(settings().elasticsearch_hosts, request_timeout=30) as client:
+        with elasticsearch_client(30) as client:
             wait_for_documents(console, client, options.source)
             show(console, client)
         services.start_live_view()

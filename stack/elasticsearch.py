@@ -1,4 +1,6 @@
-"""Elasticsearch: one node without security on 127.0.0.1, and the index templates of kibana/index_templates.
+"""Elasticsearch: one node on 127.0.0.1, and the index templates of kibana/index_templates.
+
+It is without security, unless the stack is the secured one.
 
 Elasticsearch refuses to run as root, so root starts it as the user `crowdpulse`, made when missing. Where that user
 cannot enter the checkout (one under /root, for instance), the node's files live in /var/tmp instead.
@@ -11,14 +13,16 @@ import os
 import pwd
 import shutil
 import subprocess
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
 
 import requests
 
+from services.elasticsearch import request_options
 from settings import ROOT, settings
-from stack import java, layout, maven, ports, processes
+from stack import certificates, java, layout, maven, ports, processes, security
 from stack.errors import StackError
 
 NAME = "elasticsearch"
@@ -34,12 +38,22 @@ http.port: {http_port}
 transport.port: {transport_port}
 path.data: {base}/data
 path.logs: {base}/logs
-xpack.security.enabled: false
+{security}
 # Percentages of a laptop's disk would stop all writes while tens of GB are free.
 cluster.routing.allocation.disk.watermark.low: 3gb
 cluster.routing.allocation.disk.watermark.high: 2gb
 cluster.routing.allocation.disk.watermark.flood_stage: 1gb
 """
+
+OPEN = "xpack.security.enabled: false"
+SECURED = """\
+xpack.security.enabled: true
+xpack.security.http.ssl.enabled: true
+xpack.security.http.ssl.key: elasticsearch.key.pem
+xpack.security.http.ssl.certificate: elasticsearch.pem"""
+
+# Splits e-mail addresses as the index of roles and API keys wants it: see stack/elasticsearch_analysis.
+ANALYSIS = Path(__file__).with_name("elasticsearch_analysis")
 
 # -Xlog:disable: the distribution's own options would write a gc log of up to 2 GB.
 JVM_OPTIONS = """\
@@ -74,7 +88,7 @@ class Node:
     @property
     def url(self) -> str:
         """Its HTTP address."""
-        return f"http://{ports.HOST}:{self.http_port}"
+        return f"{'https' if settings().secured else 'http'}://{ports.HOST}:{self.http_port}"
 
 
 def node(version: str | None = None) -> Node:
@@ -215,8 +229,15 @@ def start(which: Node | None = None) -> None:
             http_port=which.http_port,
             transport_port=which.transport_port,
             base=base,
+            security=SECURED if settings().secured else OPEN,
         )
     )
+    if settings().secured:
+        home = _secured_home(home, base, java_home, which.version)
+        for name, text in security.users_files().items():
+            certificates.write_secret(config / name, text)
+        for name in (f"{NAME}.key.pem", f"{NAME}.pem"):
+            certificates.write_secret(config / name, (security.folder() / name).read_text())
     for folder in ("data", "logs", "tmp"):
         (base / folder).mkdir(exist_ok=True)
         if user() and (base / folder).owner() != USER:
@@ -241,6 +262,36 @@ def start(which: Node | None = None) -> None:
     )
 
 
+def _secured_home(home: Path, base: Path, java_home: Path, version: str) -> Path:
+    """A home that links the distribution's and adds the plugin of stack/elasticsearch_analysis, compiled."""
+    secured = base / "home"
+    shutil.rmtree(secured, ignore_errors=True)
+    plugin, classes = secured / "plugins" / "crowdpulse-analysis", base / "tmp" / "classes"
+    plugin.mkdir(parents=True)
+    for name in ("bin", "lib", "modules"):
+        (secured / name).symlink_to(home / name)
+    shutil.rmtree(classes, ignore_errors=True)
+    classes.mkdir(parents=True)
+    compiler = java_home / "bin/javac"
+    if not compiler.exists():
+        raise StackError(f"The secured stack compiles a class for Elasticsearch, and {java_home} has no javac: a JDK.")
+    sources = [str(file) for file in ANALYSIS.glob("*.java")]
+    done = subprocess.run(
+        [compiler, "-d", classes, "-cp", f"{home}/lib/*", *sources], capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise StackError(f"{layout.shown(ANALYSIS)} does not compile: {done.stderr[-800:]}")
+    with zipfile.ZipFile(plugin / "crowdpulse-analysis.jar", "w") as jar:
+        for file in sorted(classes.rglob("*.class")):
+            jar.write(file, file.relative_to(classes))
+    shutil.rmtree(classes)
+    shutil.copy(ANALYSIS / "named_components.json", plugin)
+    descriptor = (ANALYSIS / "stable-plugin-descriptor.properties").read_text()
+    (plugin / "stable-plugin-descriptor.properties").write_text(descriptor + f"elasticsearch.version={version}\n")
+    _give(plugin)
+    return secured
+
+
 def stop(which: Node | None = None) -> None:
     """Stop a node (default: the stack's); its data stays."""
     processes.stop(which.name if which else NAME, timeout_seconds=60)
@@ -250,7 +301,9 @@ def health(which: Node | None = None) -> str:
     """Empty when the node has a master and answers, else what is missing."""
     which = which or node()
     try:
-        answer = requests.get(f"{which.url}/_cluster/health", timeout=5)
+        # The roles' keys come later than the node: only the superuser is there from the start.
+        login = {"auth": security.elasticsearch_superuser()} if settings().secured else {}
+        answer = requests.get(f"{which.url}/_cluster/health", timeout=5, **(request_options() | login))
         answer.raise_for_status()
     except requests.RequestException as error:
         return f"does not answer yet ({type(error).__name__})"
@@ -264,10 +317,10 @@ def delete_data(name: str = NAME) -> None:
             shutil.rmtree(folder)
 
 
-def put_templates(url: str | None = None, folder: Path = TEMPLATES, auth: tuple[str, str] | None = None) -> list[str]:
+def put_templates(url: str | None = None, folder: Path = TEMPLATES) -> list[str]:
     """Put every template of a folder: `NAME.json` is the index template `crowdpulse_NAME`; `_NAME.json` the component
     template `crowdpulse_NAME` that others name in `composed_of`. Index templates hold for new indices only.
-    `auth` is user and password, where the node asks for them.
+    Login and authority are those of the settings.
 
     Returns the names put. Raises StackError with Elasticsearch's reason when it refuses one.
     """
@@ -284,7 +337,7 @@ def put_templates(url: str | None = None, folder: Path = TEMPLATES, auth: tuple[
             # `a-*` and `*.b` could both match `a-x.b`, which Elasticsearch refuses unless their priorities differ.
             body["priority"] = body.get("priority", 100) + crc32(name.encode())
         try:
-            answer = requests.put(f"{url}/{kind}/{name}", json=body, auth=auth, timeout=30)
+            answer = requests.put(f"{url}/{kind}/{name}", json=body, timeout=30, **request_options())
         except requests.RequestException as error:
             raise StackError(f"Elasticsearch at {url} does not answer: is the stack up?") from error
         if not answer.ok:
@@ -303,11 +356,11 @@ def delete_indices(prefix: str) -> list[str]:
         raise ValueError("An empty prefix would delete every index.")
     url = node().url
     try:
-        answer = requests.get(f"{url}/{prefix}*", timeout=30)
+        answer = requests.get(f"{url}/{prefix}*", timeout=30, **request_options())
         answer.raise_for_status()  # an error is JSON too, whose keys are no indices
         names = sorted(answer.json())
         for name in names:
-            requests.delete(f"{url}/{name}", timeout=30).raise_for_status()
+            requests.delete(f"{url}/{name}", timeout=30, **request_options()).raise_for_status()
     except requests.RequestException as error:
         raise StackError(f"Elasticsearch at {url} did not delete {prefix}*: {error}") from error
     return names

@@ -7,7 +7,6 @@ the SQL gateway and the S3 filesystem, and has a `conf/config.yaml` written from
 from __future__ import annotations
 
 import importlib.util
-import os
 import shutil
 import sys
 import time
@@ -18,7 +17,7 @@ import requests
 import yaml
 
 from settings import settings
-from stack import java, layout, maven, moto, ports, processes
+from stack import java, layout, maven, moto, ports, processes, security
 from stack.errors import StackError
 
 JOBMANAGER = "jobmanager"
@@ -214,7 +213,7 @@ def environment() -> dict[str, str]:
     """This process's environment without what would lead Flink's scripts to another Flink, and with keys for moto."""
     # The last is what a Flink within this process tells its own workers: others would look for it in vain.
     foreign = ("FLINK_", "HADOOP_", "HBASE_", "YARN_", "JVM_ARGS", "PYFLINK_", "_FLINK", "PYTHON_LOOPBACK")
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(foreign)}
+    kept = {key: value for key, value in security.environment("job").items() if not key.startswith(foreign)}
     # A job runs from a copy of its code, by which the settings' own default would be a folder of Flink's.
     ledger = {"CROWDPULSE_ENRICH_LEDGER": str(settings().enrich_ledger.absolute())}
     return moto.credentials() | kept | ledger

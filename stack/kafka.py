@@ -5,7 +5,8 @@ from __future__ import annotations
 import subprocess
 import uuid
 from base64 import urlsafe_b64encode
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,8 +15,9 @@ from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
+from connections import kafka_options
 from settings import settings
-from stack import java, layout, ports, processes
+from stack import certificates, java, layout, ports, processes, security
 from stack.errors import StackError
 
 NAME = "kafka"
@@ -55,16 +57,18 @@ class Topic:
 def properties() -> str:
     """The broker's server.properties."""
     data = layout.data_dir(NAME)
+    protocol = "SASL_SSL" if settings().secured else "PLAINTEXT"
+    listeners = (
+        f"{protocol}://{ports.HOST}:{ports.port('kafka')},CONTROLLER://{ports.HOST}:{ports.port('kafka-controller')}"
+    )
     values = {
         "process.roles": "broker,controller",
         "node.id": 1,
         "controller.quorum.bootstrap.servers": f"{ports.HOST}:{ports.port('kafka-controller')}",
         "controller.listener.names": "CONTROLLER",
-        "inter.broker.listener.name": "PLAINTEXT",
-        "listeners": f"PLAINTEXT://{ports.HOST}:{ports.port('kafka')},"
-        f"CONTROLLER://{ports.HOST}:{ports.port('kafka-controller')}",
-        "advertised.listeners": f"PLAINTEXT://{ports.HOST}:{ports.port('kafka')},"
-        f"CONTROLLER://{ports.HOST}:{ports.port('kafka-controller')}",
+        "inter.broker.listener.name": protocol,
+        "listeners": listeners,
+        "advertised.listeners": listeners,
         "log.dirs": data / "log",
         "auto.create.topics.enable": "false",
         "num.partitions": 4,
@@ -81,8 +85,30 @@ def properties() -> str:
         "share.coordinator.state.topic.replication.factor": 1,
         "share.coordinator.state.topic.min.isr": 1,
         "group.initial.rebalance.delay.ms": 0,
+        **(_security() if settings().secured else {}),
     }
     return "".join(f"{key}={value}\n" for key, value in values.items())
+
+
+def _security() -> dict[str, object]:
+    """What makes the broker ask everybody for a login over TLS, and allow what deploy/security allows.
+
+    The controller is spoken to by the broker alone, with the certificate that both have.
+    """
+    data = layout.data_dir(NAME)
+    return {
+        "listener.security.protocol.map": "SASL_SSL:SASL_SSL,CONTROLLER:SSL",
+        "sasl.enabled.mechanisms": "SCRAM-SHA-512",
+        "sasl.mechanism.inter.broker.protocol": "SCRAM-SHA-512",
+        "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config": security.login_line(security.BROKER),
+        "listener.name.controller.ssl.client.auth": "required",
+        "ssl.keystore.type": "PEM",
+        "ssl.keystore.location": data / "server.pem",
+        "ssl.truststore.type": "PEM",
+        "ssl.truststore.location": security.folder() / "ca.pem",
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "super.users": f"User:{security.SUPERUSER};User:{security.BROKER};User:CN={NAME}",
+    }
 
 
 def _java_command(*arguments: str | Path, heap: str) -> list[str | Path]:
@@ -112,11 +138,21 @@ def start() -> None:
     data.mkdir(parents=True, exist_ok=True)
     (data / "log4j2.yaml").write_text(LOG4J)
     server_properties = data / "server.properties"
-    server_properties.write_text(properties())
+    certificates.write_secret(server_properties, properties())
+    if settings().secured:
+        parts = [security.folder() / f"{NAME}.key.pem", security.folder() / f"{NAME}.pem"]
+        certificates.write_secret(data / "server.pem", "".join(part.read_text() for part in parts))
     if not (data / "log/meta.properties").exists():
         cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        tool = ["kafka.tools.StorageTool", "format", "--standalone", "-t", cluster_id, "-c", str(server_properties)]
-        done = subprocess.run(_java_command(*tool, heap="256m"), capture_output=True, text=True, check=False)
+        tool = ["format", "--standalone", "-t", cluster_id, "-c", str(server_properties)]
+        if settings().secured:
+            tool += security.format_arguments()
+        # From a file: the arguments of a process are for everybody to see, and there are passwords among them.
+        arguments = data / "format-arguments"
+        certificates.write_secret(arguments, "\n".join(tool))
+        command = _java_command("kafka.tools.StorageTool", f"@{arguments}", heap="256m")
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        arguments.unlink()
         if done.returncode != 0:
             raise StackError(f"Kafka's storage cannot be formatted: {(done.stdout + done.stderr).strip()[-800:]}")
     processes.start(
@@ -131,13 +167,27 @@ def stop() -> None:
     processes.stop(NAME, timeout_seconds=30)
 
 
-def _admin(timeout_ms: int = 10_000, servers: str | None = None) -> KafkaAdminClient:
+def _admin(timeout_ms: int = 10_000, servers: str | None = None, **login: str) -> KafkaAdminClient:
     return KafkaAdminClient(
-        bootstrap_servers=servers or f"{ports.HOST}:{ports.port('kafka')}",
+        **(kafka_options() | {"bootstrap_servers": servers or f"{ports.HOST}:{ports.port('kafka')}"} | login),
         client_id="crowdpulse-stack",
         request_timeout_ms=timeout_ms,
         bootstrap_timeout_ms=timeout_ms,
     )
+
+
+@contextmanager
+def _superuser() -> Iterator[KafkaAdminClient]:
+    """An admin client of whom may do everything on the secured stack. Raises StackError when Kafka does not answer."""
+    password = security.credentials(security.SUPERUSER)["kafka_password"]
+    try:
+        admin = _admin(sasl_plain_username=security.SUPERUSER, sasl_plain_password=password)
+    except (KafkaError, OSError) as error:
+        raise StackError(f"Kafka on port {ports.port('kafka')} does not answer ({error}): is the stack up?") from error
+    try:
+        yield admin
+    finally:
+        admin.close()
 
 
 def health() -> str:
@@ -184,12 +234,16 @@ def create_topics(prefix: str | None = None, servers: str | None = None) -> list
     """Create the declared topics that are missing, and bring the configuration of the others up to date.
 
     `prefix` is put before each name (default: the setting); `servers` are brokers, host:port (default: the stack's).
+    On the secured stack the roles get their rights under that prefix too.
     Returns what was done, one sentence each; a topic whose number of partitions differs from the declared one is only
     reported, since keys would change partition.
     Raises StackError when the broker does not answer.
     """
     prefix = settings().prefix if prefix is None else prefix
     said = []
+    if settings().secured and servers is None:
+        with _superuser() as superuser:
+            security.allow(superuser, prefix)
     try:
         admin = _admin(servers=servers)
     except (KafkaError, OSError) as error:
@@ -238,7 +292,10 @@ def _update(admin: KafkaAdminClient, names: list[str], wanted: dict[str, Topic])
 
 
 def delete_topics(prefix: str) -> None:
-    """Delete every topic whose name starts with `prefix`: what a test leaves. Raises StackError for no prefix."""
+    """Delete every topic whose name starts with `prefix`, and the rights on them: what a test leaves.
+
+    Raises StackError for no prefix.
+    """
     if not prefix:
         raise StackError("delete_topics needs a prefix: without one it would delete every topic.")
     admin = _admin()
@@ -248,3 +305,6 @@ def delete_topics(prefix: str) -> None:
             admin.delete_topics(names)
     finally:
         admin.close()
+    if settings().secured:
+        with _superuser() as superuser:
+            security.disallow(superuser, prefix)

@@ -7,7 +7,7 @@ import time
 
 import requests
 
-from stack import cluster, ports, processes
+from stack import cluster, ports, processes, security
 from stack.errors import StackError
 
 LIVE_VIEW = "live-view"
@@ -20,7 +20,8 @@ def start_job_metrics() -> bool:
     """Start the sampler of the jobs' metrics; False if it runs already."""
     if processes.pid(JOB_METRICS):
         return False
-    processes.run(JOB_METRICS, [sys.executable, "-m", "services.job_metrics"])
+    module = "services.job_metrics"
+    processes.run(JOB_METRICS, [sys.executable, "-m", module], security.environment(security.role_of(module)))
     return True
 
 
@@ -54,7 +55,7 @@ def _start(name: str, module: str, url: str) -> bool:
         number = ports.port(name)
         if ports.is_taken(number) and not ports.becomes_free(number):
             raise StackError(f"Port {number}, that of {name}, is taken by {ports.holder(number)}.")
-        processes.run(name, [sys.executable, "-m", module])
+        processes.run(name, [sys.executable, "-m", module], security.environment(security.role_of(module)))
     deadline = time.monotonic() + START_SECONDS
     while not _answers(url):
         if not processes.pid(name):

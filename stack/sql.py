@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from settings import ROOT
+from settings import ROOT, take_role
 from stack import flink, layout, package
 
 
@@ -41,6 +41,7 @@ def client(live: bool = False, file: str | None = None) -> None:
     Raises StackError when Flink does not answer.
     """
     flink.rest("/config")
+    take_role("reader")
     program = str(layout.flink_home() / "bin/sql-client.sh")
     arguments = [program, "-i", str(write_initial_statements(live)), "--pyFiles", str(package.make())]
     arguments += ["-f", file] if file else []

@@ -15,6 +15,7 @@ from typing import Any
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
+from connections import kafka_options
 from services.chat_log import ChatLog, NotWritten
 from services.moderation.chat import DECISIONS, FEEDBACK, MESSAGES, POLICIES, Record
 from settings import settings
@@ -53,7 +54,7 @@ class Reader(threading.Thread):
         said = ""
         while not self._stopping.is_set():
             try:
-                self.log = self.log or ChatLog(settings().kafka_bootstrap_servers, settings().prefix)
+                self.log = self.log or ChatLog(settings().prefix)
                 self._read()
             except (KafkaError, NotWritten, OSError) as error:
                 if str(error) != said:
@@ -74,7 +75,7 @@ class Reader(threading.Thread):
 
     def _read(self) -> None:
         consumer: Any = KafkaConsumer(
-            bootstrap_servers=settings().kafka_bootstrap_servers,
+            **kafka_options(),
             group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="earliest",

@@ -15,12 +15,11 @@ from stack.errors import StackError
 def main() -> int:
     """Make both, and print a sentence for each thing made."""
     chosen = settings()
-    login = (chosen.elasticsearch_username, chosen.elasticsearch_password.get_secret_value())
     try:
         for sentence in kafka.create_topics(servers=chosen.kafka_bootstrap_servers):
             print(sentence)
         first = chosen.elasticsearch_hosts.split(";")[0]
-        put = elasticsearch.put_templates(first, auth=login if chosen.elasticsearch_username else None)
+        put = elasticsearch.put_templates(first)
         print(f"{len(put)} templates are in Elasticsearch.")
     except StackError as problem:
         print(problem, file=sys.stderr)
