@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -19,7 +18,9 @@ import requests
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from websockets.sync.client import ClientConnection, connect
 
+from connections import kafka_options
 from settings import ROOT, settings
+from stack import security
 
 Json = dict[str, Any]
 SECONDS = 10  # for something to be heard
@@ -41,7 +42,7 @@ class Service:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "services.moderation", "--port", self.address.partition(":")[2]],
             cwd=ROOT,
-            env={**os.environ, "OMP_NUM_THREADS": "1", **settings_of_it, **environment},
+            env={**security.environment("service"), "OMP_NUM_THREADS": "1", **settings_of_it, **environment},
             stdout=self._log,
             stderr=subprocess.STDOUT,
         )
@@ -72,6 +73,12 @@ class Service:
     def join(self, room: str, user_name: str, **arguments: Any) -> Iterator[Person]:
         with connect(f"ws://{self.address}/ws", **arguments) as socket_of_it:
             yield Person(socket_of_it, room, user_name)
+
+    def kill(self) -> None:
+        """End it at once, as a crash would."""
+        self._process.kill()
+        self._process.wait(timeout=30)
+        self._log.close()
 
     def stop(self) -> str:
         """End it as a scheduler does; returns what it has logged."""
@@ -120,7 +127,7 @@ class Job:
 
     def __init__(self, prefix: str) -> None:
         self.prefix = prefix
-        self.producer = KafkaProducer(bootstrap_servers=settings().kafka_bootstrap_servers)
+        self.producer = KafkaProducer(**kafka_options())
 
     def decides(self, message: Json, decision: str, **more: Any) -> None:
         """Twice, since decisions come at least once."""
@@ -138,7 +145,7 @@ class Job:
 
     def records(self, topic: str) -> list[Json]:
         """All that a topic holds."""
-        consumer = KafkaConsumer(bootstrap_servers=settings().kafka_bootstrap_servers, group_id=None)
+        consumer = KafkaConsumer(**kafka_options(), group_id=None)
         partitions = [
             TopicPartition(self.prefix + topic, each) for each in consumer.partitions_for_topic(self.prefix + topic)
         ]

@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from elasticsearch import Elasticsearch
 from elasticsearch.helpers import scan
 from kafka import KafkaProducer
 from playwright.sync_api import Browser, sync_playwright
 
+from connections import kafka_options
+from services.elasticsearch import elasticsearch_client
 from settings import ROOT, settings
-from stack import elasticsearch, flink, jobs, kafka
+from stack import elasticsearch, flink, jobs, kafka, security
 
 Document = dict[str, Any]
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -38,13 +39,11 @@ class Pipeline:
     def __init__(self, prefix: str) -> None:
         self.prefix = prefix
         self.environment = {"CROWDPULSE_PREFIX": prefix, "CROWDPULSE_PORT_BASE": str(settings().port_base)}
-        self.elasticsearch = Elasticsearch(settings().elasticsearch_hosts, request_timeout=30)
+        self.elasticsearch = elasticsearch_client(30)
 
     def produce(self, topic: str, records: Iterable[tuple[bytes | None, bytes | None]]) -> list[tuple[int, int]]:
         """Send (key, value) records; returns partition and offset of each."""
-        producer = KafkaProducer(
-            bootstrap_servers=settings().kafka_bootstrap_servers, max_request_size=4 << 20, linger_ms=20
-        )
+        producer = KafkaProducer(**kafka_options(), max_request_size=4 << 20, linger_ms=20)
         sent = [producer.send(self.prefix + topic, key=key, value=value) for key, value in records]
         places = [future.get(timeout=60) for future in sent]
         producer.close()
@@ -55,7 +54,7 @@ class Pipeline:
         return subprocess.run(
             [sys.executable, "-m", *arguments],
             cwd=ROOT,
-            env={**os.environ, **self.environment, **(environment or {})},
+            env={**security.environment(security.role_of(arguments[0])), **self.environment, **(environment or {})},
             capture_output=True,
             text=True,
             timeout=300,

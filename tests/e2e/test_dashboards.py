@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import signal
 import socket
 import statistics
@@ -36,7 +35,7 @@ from models.policy import Moderator, Policy
 from producers._chat_texts import RUDE_NOUNS
 from producers.chat import conversation
 from settings import ROOT, settings
-from stack import elasticsearch, kafka, moto
+from stack import elasticsearch, kafka, moto, security
 from stack.demo import EVERY_STREAM
 from tests.aws_server import AwsServer
 from tests.e2e.conftest import SCREENSHOTS, Document, Pipeline
@@ -211,7 +210,7 @@ class background:
     """`python -m MODULE …` for as long as the block lasts."""
 
     def __init__(self, run: Pipeline, *arguments: str) -> None:
-        environment = {**os.environ, **run.environment}
+        environment = {**security.environment(security.role_of(arguments[0])), **run.environment}
         self._process = subprocess.Popen([sys.executable, "-m", *arguments], cwd=ROOT, env=environment)
 
     def __enter__(self) -> None:

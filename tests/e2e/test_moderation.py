@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import socket
 import statistics
@@ -17,7 +16,7 @@ import requests
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from settings import ROOT
-from stack import jobs
+from stack import jobs, security
 from tests.e2e.conftest import SCREENSHOTS, Pipeline
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(500)]
@@ -40,7 +39,7 @@ def service(pipeline: Pipeline, address: str) -> Iterator[None]:
     process = subprocess.Popen(
         [sys.executable, "-m", "services.moderation", "--port", address.rpartition(":")[2]],
         cwd=ROOT,
-        env={**os.environ, **pipeline.environment},
+        env={**security.environment("service"), **pipeline.environment},
     )
     try:
         pipeline.wait_for("the moderation service", lambda: is_ready(address), 60)

@@ -16,6 +16,7 @@ import pytest
 import yaml
 from kafka import KafkaConsumer, TopicPartition
 
+from connections import kafka_options
 from models.policy import Policy
 from services.chat_log import ChatLog
 from settings import settings
@@ -34,14 +35,14 @@ POLICIES = "moderation_policies"
 
 @pytest.fixture
 def chat(pipeline: Pipeline) -> Iterator[ChatLog]:
-    log = ChatLog(settings().kafka_bootstrap_servers, pipeline.prefix)
+    log = ChatLog(pipeline.prefix)
     yield log
     log.close()
 
 
 def records(pipeline: Pipeline, topic: str) -> list[dict[str, Any]]:
     """All records of a topic that have a value."""
-    consumer = KafkaConsumer(bootstrap_servers=settings().kafka_bootstrap_servers)
+    consumer = KafkaConsumer(**kafka_options())
     name = pipeline.prefix + topic
     places = [TopicPartition(name, number) for number in consumer.partitions_for_topic(name)]
     consumer.assign(places)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from kafka import KafkaProducer
 
+from connections import kafka_options
 from jobs.backtest import Strikes, Verdict, main, parse, verdicts
 from models.policy import Moderator
 from settings import settings
@@ -106,7 +107,7 @@ def test_a_message_that_is_no_decision_is_passed_over(message: bytes) -> None:
 
 
 def send(topic: str, records: list[dict[str, Any]]) -> None:
-    producer = KafkaProducer(bootstrap_servers=settings().kafka_bootstrap_servers)
+    producer = KafkaProducer(**kafka_options())
     sent = [producer.send(topic, json.dumps(one).encode(), key=one.get("room", "").encode()) for one in records]
     for future in sent:
         future.get(timeout=30)

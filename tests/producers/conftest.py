@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from kafka import KafkaConsumer, TopicPartition
 
+from connections import kafka_options
 from settings import settings
 from stack import kafka
 
@@ -33,7 +34,7 @@ Record = tuple[bytes | None, bytes]  # key and value
 
 def partitions(topic: str) -> list[list[Record]]:
     """All that a topic holds now: the records of each partition in their order."""
-    consumer = KafkaConsumer(bootstrap_servers=settings().kafka_bootstrap_servers, max_partition_fetch_bytes=4 << 20)
+    consumer = KafkaConsumer(**kafka_options(), max_partition_fetch_bytes=4 << 20)
     try:
         assigned = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic)]
         consumer.assign(assigned)

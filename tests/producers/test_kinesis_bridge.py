@@ -21,6 +21,7 @@ from moto.core import DEFAULT_ACCOUNT_ID
 from moto.kinesis.models import kinesis_backends
 from moto.server import ThreadedMotoServer
 
+from connections import kafka_options
 from connectors.kinesis_bridge import Checkpoint, chunks, message_of, readable
 from producers._command_line import InputError
 from settings import ROOT, settings
@@ -203,7 +204,7 @@ def test_through_a_kinesis_that_throttles_everything_comes_both_ways(prefix: str
     put(kinesis, "in", [message(number) for number in range(300)] + [("w", value) for value in wrong])
     put(kinesis, "in", [("a", json.dumps({"room": "lobby", "user_name": "ann", "text": "no id"}).encode())] * 2)
     decisions = [(ROOMS[number % 4], json.dumps({"message_id": f"d{number}"}).encode()) for number in range(900)]
-    producer = KafkaProducer(bootstrap_servers=settings().kafka_bootstrap_servers, linger_ms=20)
+    producer = KafkaProducer(**kafka_options(), linger_ms=20)
     for room, value in decisions:
         producer.send(prefix + "moderation_decisions", value, room.encode())
     producer.send(prefix + "moderation_decisions", None, b"lobby")
@@ -274,7 +275,7 @@ def test_from_latest_begins_with_what_comes_afterwards_also_after_a_restart(
 def test_what_cannot_be_is_said(
     prefix: str, kinesis: Any, start: Start, arguments: tuple[str, ...], code: int, said: str
 ) -> None:
-    producer = KafkaProducer(bootstrap_servers=settings().kafka_bootstrap_servers)
+    producer = KafkaProducer(**kafka_options())
     producer.send(prefix + "moderation_decisions", b"{}", b"lobby")
     producer.close()
     program = start(kinesis.meta.endpoint_url, *arguments)

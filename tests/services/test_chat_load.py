@@ -15,6 +15,7 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from bench import chat_load
 from bench.chat_load import LoadError, in_kafka, load, main, people_needed, percentiles
+from connections import kafka_options
 from settings import settings
 from stack import kafka
 
@@ -105,7 +106,7 @@ def test_what_stands_in_kafka_is_counted(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(chat_load, "settings", lambda: settings().model_copy(update={"prefix": prefix}))
     kafka.create_topics(prefix)
     try:
-        producer = KafkaProducer(bootstrap_servers=settings().kafka_bootstrap_servers)
+        producer = KafkaProducer(**kafka_options())
         for topic, ids in (("chat_messages", "aabcd"), ("moderation_decisions", "aaacd")):
             for identity in ids:
                 for room in (b"load-x-room-1", b"lobby") if identity != "d" else (b"load-x-room-2",):

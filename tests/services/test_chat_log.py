@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
+from connections import kafka_options
 from services import chat_log
 from services.chat_log import ChatLog, NotWritten
 from settings import settings
@@ -36,14 +37,14 @@ def prefix() -> Iterator[str]:
 
 @pytest.fixture
 def log(prefix: str) -> Iterator[ChatLog]:
-    opened = ChatLog(settings().kafka_bootstrap_servers, prefix, TICK_MS)
+    opened = ChatLog(prefix, TICK_MS)
     yield opened
     opened.close()
 
 
 def partitions(topic: str) -> dict[int, list[Any]]:
     """The records of each partition, in their order."""
-    consumer = KafkaConsumer(bootstrap_servers=settings().kafka_bootstrap_servers)
+    consumer = KafkaConsumer(**kafka_options())
     try:
         assigned = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic)]
         consumer.assign(assigned)
@@ -113,7 +114,7 @@ def test_many_threads_write_and_in_no_partition_time_falls_or_stands_still(log: 
 
 @pytest.mark.stack
 def test_the_partition_of_a_key_is_that_of_other_producers(log: ChatLog, prefix: str) -> None:
-    producer = KafkaProducer(bootstrap_servers=settings().kafka_bootstrap_servers)
+    producer = KafkaProducer(**kafka_options())
     theirs = {}
     for key in [f"room {number}".encode() for number in range(12)]:
         theirs[key] = producer.send(prefix + "chat_messages", b"theirs", key).get(timeout=30).partition
@@ -148,7 +149,7 @@ def test_a_clock_that_is_put_back_makes_no_time_fall_or_stand_still(monkeypatch:
 
 @pytest.mark.stack
 def test_close_tells_the_time_after_the_last_message(prefix: str) -> None:
-    log = ChatLog(settings().kafka_bootstrap_servers, prefix, tick_ms=10_000)
+    log = ChatLog(prefix, tick_ms=10_000)
     last = milliseconds(log.send_message({"room": "lobby"}).result(timeout=30)["server_time"])
     log.close()
     ended = time.time_ns() // 1_000_000
@@ -163,10 +164,10 @@ def test_close_tells_the_time_after_the_last_message(prefix: str) -> None:
 @pytest.mark.stack
 def test_what_is_not_written_is_said(prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(NotWritten, match=r"no topics nowhere\.chat_messages .* `make up`"):
-        ChatLog(settings().kafka_bootstrap_servers, "nowhere.")
+        ChatLog("nowhere.")
 
     monkeypatch.setattr(chat_log, "ACKNOWLEDGED_SECONDS", 2)
-    log = ChatLog(settings().kafka_bootstrap_servers, prefix, TICK_MS)
+    log = ChatLog(prefix, TICK_MS)
     with pytest.raises(ValueError, match="surrogates not allowed"):
         log.send_message({"room": "lobby", "text": "\ud800"}).result(timeout=1)
     with pytest.raises(NotWritten, match="Send it again"):

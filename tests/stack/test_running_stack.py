@@ -20,6 +20,7 @@ from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource
 from kafka.errors import KafkaTimeoutError
 
+from connections import kafka_options
 from jobs.replay import KeptRecord, SendError, messages_of, send
 from jobs.replay import main as main_of_replay
 from settings import settings
@@ -100,7 +101,7 @@ def test_a_killed_taskmanager_is_said_and_brought_back(capfd: pytest.CaptureFixt
 def test_topics_are_made_as_declared_and_kept_so(prefix: str) -> None:
     assert len(kafka.create_topics(prefix)) == len(kafka.topics())
     assert kafka.create_topics(prefix) == []
-    admin = KafkaAdminClient(bootstrap_servers=settings().kafka_bootstrap_servers)
+    admin = KafkaAdminClient(**kafka_options())
     try:
         described = {topic["name"]: len(topic["partitions"]) for topic in admin.describe_topics()}
         assert {prefix + topic.name: topic.partitions for topic in kafka.topics()}.items() <= described.items()
@@ -223,6 +224,10 @@ def test_a_job_runs_once_resumes_and_is_refused_when_its_state_no_longer_fits(tm
         second = jobs.submit_script(script, name=name)
         assert second.job_id != first.job_id
         assert second.resumed_from == str(kept)
+        savepoint = jobs.stop(name)
+        assert jobs.stop(name) is None
+        third = jobs.submit_script(script, name=name)
+        assert third.resumed_from == str(savepoint)
         assert jobs.cancel(name)
         script.write_text(JOB.format(name=name, query=OTHER_SUM))
         with pytest.raises(StackError, match=r"a key has other columns or types.*--fresh"):
