@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3; do \
 SOURCE ?= synthetic
 RUN := .venv/bin/python
 
-.PHONY: help demo view up down status test test-compose check format bench sql dashboards lineage environment training-environment \
+.PHONY: help demo view up down status test test-compose check audit sbom format bench sql dashboards lineage environment training-environment \
 	tools clean
 
 help:  ## This list
@@ -50,6 +50,12 @@ check: environment-dev  ## Style and types
 	.venv/bin/hadolint docker/Dockerfile tests/compose/Dockerfile
 	mvn -q -f connectors/pom.xml validate
 
+audit: environment .venv-audit/ready  ## Known vulnerabilities of what we depend on, as far as reachable; secrets in git's files
+	@$(RUN) -m deploy.audit
+
+sbom: environment .venv-audit/ready  ## What the software is made of, as CycloneDX files in .stack/sbom
+	@$(RUN) -m deploy.audit.sbom
+
 format: environment-dev  ## Put the Python files in form
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
@@ -67,7 +73,7 @@ bench: environment-dev training-environment  ## Measure: each row a ratio to a r
 
 clean: $(if $(wildcard .venv .stack),environment)  ## Stop, and remove all that was built, downloaded or written
 	@test ! -x $(RUN) || $(RUN) -m stack down --data
-	rm -rf .stack .venv .venv-training .venv-dashboards services/live_view/node_modules connectors/*/target
+	rm -rf .stack .venv .venv-training .venv-dashboards .venv-audit services/live_view/node_modules connectors/*/target
 
 chart-libraries: services/live_view/node_modules/.package-lock.json
 
@@ -102,6 +108,11 @@ training-environment: .venv-training/ready  ## What training the models needs, i
 	@echo "Training environment: .venv-training (by $(PYTHON); the first time this downloads about 200 MB)"
 	@test -x .venv-training/bin/python || "$(PYTHON)" -m venv .venv-training
 	@.venv-training/bin/pip install --quiet --disable-pip-version-check -r requirements-training.txt
+	@touch $@
+
+.venv-audit/ready: requirements-audit.txt .venv/runtime
+	@.venv/bin/python -m venv .venv-audit
+	@.venv-audit/bin/pip install --quiet --disable-pip-version-check -r requirements-audit.txt
 	@touch $@
 
 .venv-dashboards/ready: requirements-dashboards.txt

@@ -31,8 +31,10 @@ JOB = "wiki_contested_pages"
 TEMPLATE = f"kibana/index_templates/{JOB}.json"
 DASHBOARD = "kibana/dashboards/23_wikipedia_contested.yaml"
 STORY = (8000, "--seed", "1", "--backfill-minutes", "12", "--rate", "12")
-COPIED = (*(file.name for file in ROOT.glob("*.py")), "pyproject.toml", "connectors", "jobs", "kibana", "models", "stack",
-          "tests", "udfs")  # fmt: skip
+COPIED = (
+    "pyproject.toml", "connectors", "jobs", "kibana", "models", "stack", "tests", "udfs",
+    *(file.name for file in ROOT.glob("*.py")),
+)  # fmt: skip
 
 Window = tuple[str, str, datetime]
 
