@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from settings import settings
-from stack import cluster, jobs, layout, package, processes, services, sql
+from stack import cluster, exposure, jobs, layout, package, processes, services, sql
 from stack.errors import StackError
 
 COLORS = {"running": "green", "RUNNING": "green", "FINISHED": "green", "died": "red", "FAILED": "red"}
@@ -207,14 +207,23 @@ def stop_one(console: Console, name: str) -> int:
     return 0
 
 
+def warn(console: Console) -> None:
+    """Say what the settings leave open."""
+    for sentence in exposure.warnings():
+        console.print(sentence, style="yellow", markup=False)
+
+
 def act(options: argparse.Namespace, console: Console) -> int:
     """Do what the command line says; returns the exit code."""
+    if options.command in ("status", "submit"):
+        warn(console)
     match options.command:
         case "up":
             if options.secured:
                 os.environ["CROWDPULSE_SECURED"] = "1"
                 settings.cache_clear()
             cluster.up(console, build=not options.skip_build, only=options.only)
+            warn(console)
         case "status":
             return show_status(console)
         case "down":

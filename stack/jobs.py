@@ -1,7 +1,8 @@
 """Flink jobs of this stack: submit, look, cancel.
 
 A job is `jobs/NAME.py`; on the cluster its name is the prefix and NAME. What was submitted is remembered in
-`.stack/data/jobs`, so that the next submission of the same name resumes from the newest checkpoint of the last one.
+`.stack/data/jobs`, so that the next submission of the same name resumes from the newest checkpoint of the last one, or
+from the savepoint with which it was stopped.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import re
 import subprocess
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import requests
 
@@ -34,12 +36,16 @@ _STATE_DOES_NOT_FIT = {
 
 @dataclass(frozen=True)
 class Run:
-    """A submitted job: its name on the cluster, the cluster's id, and the checkpoint that it was resumed from."""
+    """A submitted job: its name on the cluster, the cluster's id, and the checkpoint that it was resumed from.
+
+    `savepoint` is the folder of the savepoint that ended it, if one did.
+    """
 
     name: str
     job_id: str
     resumed_from: str
     already_ran: bool = False
+    savepoint: str = ""
 
 
 @dataclass(frozen=True)
@@ -115,10 +121,12 @@ def _record_file(name: str) -> Path:
 
 
 def resumable(name: str) -> Path | None:
-    """The checkpoint from which a job of this name (with prefix) would be resumed, or None."""
+    """The checkpoint or savepoint from which a job of this name (with prefix) would be resumed, or None."""
     last = _last_run(name)
     if last is None:
         return None
+    if last.savepoint and (Path(last.savepoint) / "_metadata").exists():
+        return Path(last.savepoint)
     before = Path(last.resumed_from) if last.resumed_from else None
     return latest_checkpoint(last.job_id) or (before if before and (before / "_metadata").exists() else None)
 
@@ -239,7 +247,8 @@ def _remember(run: Run) -> None:
     """Write the record of a run; what is left of the checkpoints before the last run's is of no more use."""
     before = _last_run(run.name)
     if before and before.resumed_from and before.resumed_from != run.resumed_from:
-        layout.remove(Path(before.resumed_from).parent)
+        used = Path(before.resumed_from)
+        layout.remove(used if used.parent == layout.data_dir("savepoints") else used.parent)
     file = _record_file(run.name)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(asdict(run), indent=1))
@@ -317,3 +326,40 @@ def cancel(name: str, seconds: float = 60) -> bool:
         raise StackError(f"Flink refuses to cancel {name}: {answer.text[:300]}")
     wait(job.job_id, ENDED, seconds)
     return True
+
+
+def stop(name: str, seconds: float = 120) -> Path | None:
+    """Stop the running job of this name (with prefix) with a savepoint; returns its folder, None when none runs.
+
+    All that the job has read is written and committed, its open windows are kept; the next `submit` goes on from there,
+    also with another parallelism or a changed query whose state still fits. Raises StackError when Flink cannot write
+    the savepoint, or has not after `seconds`: then the job goes on.
+    """
+    job = running(name)
+    last = _last_run(name)
+    if job is None or last is None or last.job_id != job.job_id:
+        return None
+    folder = layout.data_dir("savepoints").as_uri()
+    try:
+        answer = requests.post(
+            f"{flink.rest_url()}/jobs/{job.job_id}/stop", json={"targetDirectory": folder, "drain": False}, timeout=30
+        )
+        answer.raise_for_status()
+    except requests.RequestException as error:
+        raise StackError(f"Flink does not stop {name} ({error}): `python -m stack status`.") from error
+    request = answer.json()["request-id"]
+    deadline = time.monotonic() + seconds
+    while True:
+        told = flink.rest(f"/jobs/{job.job_id}/savepoints/{request}")
+        operation = told.get("operation") or {}
+        if failure := operation.get("failure-cause"):
+            raise StackError(f"{name} goes on, its savepoint failed: {in_short(failure['stack-trace'])}")
+        if location := operation.get("location"):
+            break
+        if time.monotonic() > deadline:
+            raise StackError(f"{name} has no savepoint after {seconds:.0f} s: `python -m stack logs jobmanager`.")
+        time.sleep(0.25)
+    wait(job.job_id, ENDED, seconds)
+    savepoint = Path(urlsplit(location).path)
+    _remember(replace(last, savepoint=str(savepoint)))
+    return savepoint

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,9 +40,14 @@ def make(root: Path = ROOT, target: Path | None = None) -> Path:
     """Write the zip (default: `.stack/crowdpulse.zip`). The same files give the same bytes. Returns its path."""
     target = target or layout.shipped_code()
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_suffix(".tmp")
-    with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
+    # A file of its own, put in place at once: several jobs may be submitted, and one reading it, at the same time.
+    with (
+        tempfile.NamedTemporaryFile(dir=target.parent, suffix=".zip.tmp", delete=False) as file,
+        zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive,
+    ):
         for path in files(root):
             archive.writestr(zipfile.ZipInfo(str(path), WRITTEN), (root / path).read_bytes(), zipfile.ZIP_DEFLATED)
-    temporary.replace(target)  # at once: a submission may be reading it
+    temporary = Path(file.name)
+    temporary.chmod(0o644)  # others may run it than who made it
+    temporary.replace(target)
     return target
