@@ -105,8 +105,11 @@ def checked(record: Mapping[str, Any]) -> Document:
     return fields | {"odd_fields": odd or None}
 
 
-def versions(values: Iterable[bytes]) -> pd.DataFrame:
-    """The usable records, each a row with the columns of `social_posts`, scored; `posted_at` is a time."""
+def versions(values: Iterable[bytes], viral_engagements: Sequence[int] | None = None) -> pd.DataFrame:
+    """The usable records, each a row with the columns of `social_posts`, scored; `posted_at` is a time.
+
+    `viral_engagements`: the setting of that name for each record, where it is not that of this process for all.
+    """
     frame = pd.DataFrame([checked(json.loads(value)) for value in values]).astype(
         dict.fromkeys(COUNTS, "Int64") | {"is_verified": "boolean"}
     )
@@ -115,8 +118,9 @@ def versions(values: Iterable[bytes]) -> pd.DataFrame:
     reactions = frame["likes"] + frame["shares"] + frame["comments"]
     frame["engagement_rate"] = reactions.astype("Float64") / frame["views"].replace(0, pd.NA).astype("Float64")
     frame["is_influencer"] = frame["followers"] >= 50_000
+    enough = settings().viral_engagements if viral_engagements is None else viral_engagements
     seen_by_many = frame["views"] >= settings().viral_views_per_follower * frame["followers"].fillna(0)
-    frame["is_viral"] = (reactions >= settings().viral_engagements).fillna(False) & seen_by_many.fillna(False)
+    frame["is_viral"] = (reactions >= enough).fillna(False) & seen_by_many.fillna(False)
     texts = frame["text"].drop_duplicates()
     heads = ("cyberbullying", "toxicity", "sentiment")
     scores = score(texts, Scorer([load(name) for name in heads]), [HEADS[name] for name in heads]).set_index(texts)

@@ -1,9 +1,10 @@
-"""What jobs/wiki_intent.py and wiki_pages.py should find, counted once more in plain Python, without their code."""
+"""What the jobs of Wikipedia should find, counted once more in plain Python, without their code."""
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any
 
 Event = dict[str, Any]
@@ -95,3 +96,71 @@ def of_pages(events: Iterable[Event]) -> dict[tuple[str, int], Event]:
             "recent_moves": len({request for _, _, act, _, request in told if act == "moved"}),
         }
     return found
+
+
+def time_of(event: Event) -> datetime:
+    return datetime.fromisoformat(event["meta"]["dt"])
+
+
+def is_edit(event: Event) -> bool:
+    return event["type"] in ("edit", "new")
+
+
+def identity(event: Event) -> tuple[str, Any]:
+    return event["wiki"], event["revision"]["new"] if is_edit(event) else event["meta"]["id"]
+
+
+def distinct(events: Iterable[Event]) -> list[Event]:
+    """Each event once; canaries, Wikimedia's heartbeat, are no events."""
+    return list({identity(event): event for event in events if event["meta"].get("domain") != "canary"}.values())
+
+
+def change_of_length(event: Event) -> int | None:
+    length = event.get("length") or {}
+    old = length.get("old", 0 if event["type"] == "new" else None)
+    return None if old is None or length.get("new") is None else length["new"] - old
+
+
+def recounted_activity(events: Iterable[Event]) -> dict[tuple[str, bool, str], Event]:
+    """`wiki_activity` by plain Python: (wiki, is_bot, window_start) -> its counts."""
+    groups: dict[tuple[str, bool, str], list[Event]] = defaultdict(list)
+    for event in distinct(events):
+        minute = time_of(event).astimezone(UTC).replace(second=0, microsecond=0)
+        groups[event["wiki"], event["bot"], minute.strftime("%Y-%m-%dT%H:%M:00.000Z")].append(event)
+    counts = {}
+    for group, members in groups.items():
+        types = Counter(event["type"] for event in members)
+        edits = [event for event in members if is_edit(event)]
+        changes = [change for change in map(change_of_length, edits) if change is not None]
+        counts[group] = {
+            "events": len(members),
+            "edits": types["edit"],
+            "new_pages": types["new"],
+            "categorizations": types["categorize"],
+            "log_actions": types["log"],
+            "other_events": len(members) - sum(types[name] for name in ("edit", "new", "categorize", "log")),
+            "edits_without_change": changes.count(0),
+            "bytes_added": sum(change for change in changes if change > 0),
+            "bytes_removed": -sum(change for change in changes if change < 0),
+            "users": len({event["user"] for event in edits}),
+            "pages": len({event["title"] for event in edits}),
+        }
+    return counts
+
+
+def recounted_bots(events: Iterable[Event]) -> dict[str, tuple[int, int, int, int]]:
+    """Edits, pages, wikis and all edits by bot, for events of one ten-minute window."""
+    edits = [event for event in distinct(events) if is_edit(event)]
+    by_bot: dict[str, list[Event]] = defaultdict(list)
+    for event in edits:
+        if event["bot"]:
+            by_bot[event["user"]].append(event)
+    return {
+        bot: (
+            len(members),
+            len({(event["wiki"], event["title"]) for event in members}),
+            len({event["wiki"] for event in members}),
+            len(edits),
+        )
+        for bot, members in by_bot.items()
+    }

@@ -7,27 +7,23 @@ The recount (tests/e2e/recount_social.py) is of the same records. What is late f
 
 from __future__ import annotations
 
-import base64
 import json
-import math
 import os
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import cycle, islice, pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
 
-import pandas as pd
 import pytest
-from kafka import KafkaConsumer, TopicPartition
 
 from producers.synthetic_posts import MALFORMED_KINDS, events
 from settings import settings
 from stack import flink, jobs
 from tests.e2e import recount_social as recount
-from tests.e2e.conftest import Document, Pipeline, restarts
+from tests.e2e.accounts_social import assert_recount_holds, scored_posts
+from tests.e2e.conftest import Pipeline, restarts
 
 POSTS = int(os.environ.get("CROWDPULSE_TEST_POSTS", "6000"))
 MALFORMED = 0.005
@@ -43,18 +39,6 @@ REASONS = {
     "empty_post_id": "out_of_range", "nonsense_time": "wrong_type", "future": "future_event_time",
 }  # fmt: skip
 
-Place = tuple[int, int]  # partition and offset
-
-
-class Scored(NamedTuple):
-    """A record of `scored_posts`."""
-
-    place: Place
-    post_id: str
-    likes: int | None
-    views: int | None
-    text: str
-
 
 def key_of(value: bytes) -> bytes | None:
     """The user, as far as the record tells one."""
@@ -67,139 +51,6 @@ def key_of(value: bytes) -> bytes | None:
 
 def as_records(values: Sequence[bytes]) -> list[tuple[bytes | None, bytes]]:
     return [(key_of(value), value) for value in values]
-
-
-def scored_posts(pipeline: Pipeline) -> list[Scored]:
-    """The committed records of `scored_posts`, each partition's in its order."""
-    consumer = KafkaConsumer(
-        bootstrap_servers=settings().kafka_bootstrap_servers, group_id=None, isolation_level="read_committed"
-    )
-    topic = pipeline.prefix + "scored_posts"
-    partitions = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic))]
-    consumer.assign(partitions)
-    consumer.seek_to_beginning(*partitions)
-    ends = consumer.end_offsets(partitions)
-    found = []
-    while any(consumer.position(partition) < ends[partition] for partition in partitions):
-        for batch in consumer.poll(timeout_ms=1000).values():
-            for message in batch:
-                post = json.loads(message.value)
-                place = message.partition, message.offset
-                found.append(Scored(place, post["post_id"], post["likes"], post["views"], message.value.decode()))
-    consumer.close()
-    return sorted(found)
-
-
-def differences(found: Mapping[Any, Document], expected: Mapping[Any, Document]) -> list[str]:
-    """What is missing, too much or otherwise, document by document."""
-    return [
-        *(f"{key} is missing: {expected[key]}" for key in expected.keys() - found.keys()),
-        *(f"{key} is too much: {found[key]}" for key in found.keys() - expected.keys()),
-        *(
-            f"{key}: {field} is {found[key].get(field)}, not {expected[key].get(field)}"
-            for key in expected.keys() & found.keys()
-            for field in expected[key].keys() | found[key].keys()
-            if not same(found[key].get(field), expected[key].get(field))
-        ),
-    ]
-
-
-def same(found: object, expected: object) -> bool:
-    if isinstance(expected, float) and isinstance(found, int | float):
-        return math.isclose(found, expected, rel_tol=1e-6, abs_tol=1e-9)
-    return found == expected
-
-
-def assert_index_is(pipeline: Pipeline, index: str, expected: Mapping[Any, Document]) -> None:
-    pipeline.wait_for(f"{len(expected)} documents in {index}", lambda: pipeline.count(index) >= len(expected), SECONDS)
-    found = recount.by_key(index, list(pipeline.documents(index).values()))
-    assert differences(found, expected)[:10] == [], index
-
-
-def assert_dead_letters(pipeline: Pipeline, values: Sequence[bytes], places: Sequence[Place]) -> list[bool]:
-    """The unusable records, and no others, are dead letters with their bytes; says of each record if it is usable."""
-    now = datetime.now(UTC)
-    problems = [recount.problem(value, now) for value in values]
-    broken = {
-        place: (problem, value) for place, problem, value in zip(places, problems, values, strict=True) if problem
-    }
-    pipeline.wait_for("all dead letters", lambda: pipeline.count("dead_letters") >= len(broken))
-    letters = pipeline.documents("dead_letters").values()
-    assert {letter["topic"] for letter in letters} == {pipeline.prefix + "social_media"}
-    assert {
-        (letter["partition"], letter["offset"]): (letter["reason"], base64.b64decode(letter["record_value"]))
-        for letter in letters
-    } == broken
-    # The recount's own reading of what is unusable, against what the generator says that it made.
-    assert [problem for problem in problems if problem] == list(
-        islice(cycle(REASONS[kind] for kind in MALFORMED_KINDS), len(broken))
-    )
-    assert broken
-    return [problem is None for problem in problems]
-
-
-def assert_each_scored_once(found: Sequence[Scored], versions: pd.DataFrame, places: Sequence[Place]) -> list[Place]:
-    """`scored_posts` has each version once, in the order of its partition; returns the place of each version."""
-    expected = recount.plain(versions[["post_id", "likes", "views"]])
-    order = sorted(range(len(places)), key=lambda number: places[number])
-    assert [(post.place[0], post.post_id, post.likes, post.views) for post in found] == [
-        (places[number][0], *expected[number].values()) for number in order
-    ]
-    scored_at = dict(zip(order, (post.place for post in found), strict=True))
-    return [scored_at[number] for number in range(len(places))]
-
-
-def late_versions(
-    pipeline: Pipeline, found: Sequence[Scored], versions: pd.DataFrame, places: Sequence[Place], exactly: bool
-) -> set[int]:
-    """The numbers of the versions that `late_events` tells: all that are past the newest of their own partition.
-
-    `exactly`: and no others. A partition that was idle may have more of them, past the watermark of the others.
-    """
-    delay = timedelta(seconds=settings().social_out_of_order_seconds)
-    posted_at = dict(zip(places, versions["posted_at"], strict=True))
-    newest: dict[int, datetime] = {}
-    closed_up_to = {}
-    for place in sorted(places):
-        newest[place[0]] = max(newest.get(place[0], posted_at[place]), posted_at[place])
-        closed_up_to[place] = newest[place[0]] - delay
-    last_moment = {place: time.floor("min") + timedelta(seconds=59.999) for place, time in posted_at.items()}
-    due = {place for place in places if last_moment[place] <= closed_up_to[place]}
-    pipeline.wait_for("all late events", lambda: pipeline.count("late_events") >= len(due))
-    told = {(event["partition"], event["offset"]): event for event in pipeline.documents("late_events").values()}
-    assert due
-    assert told.keys() == due if exactly else told.keys() >= due
-    texts = {post.place: post.text for post in found}
-    for place, event in told.items():
-        watermark = datetime.fromisoformat(event["watermark"])
-        assert watermark >= max(closed_up_to[place], last_moment[place])
-        assert watermark == closed_up_to[place] or not exactly
-        assert datetime.fromisoformat(event["event_time"]) == posted_at[place]
-        assert event["late_seconds"] == (watermark - posted_at[place]) // timedelta(seconds=1)
-        assert event["record_text"] == texts[place][:2000]
-        assert (event["topic"], event["job"]) == (pipeline.prefix + "scored_posts", "social_metrics")
-    return {number for number, place in enumerate(places) if place in told}
-
-
-def assert_recount_holds(
-    pipeline: Pipeline, values: Sequence[bytes], places: Sequence[Place], closed: datetime | None = None
-) -> None:
-    """All indices are what a recount of the records gives; of a stream that goes on, the windows that are `closed`."""
-    usable = assert_dead_letters(pipeline, values, places)
-    versions = recount.versions(value for value, is_usable in zip(values, usable, strict=True) if is_usable)
-    found = scored_posts(pipeline)
-    scored_at = assert_each_scored_once(
-        found, versions, [place for place, is_usable in zip(places, usable, strict=True) if is_usable]
-    )
-    late = late_versions(pipeline, found, versions, scored_at, exactly=closed is None)
-
-    assert differences(pipeline.documents("social_posts"), recount.latest(versions))[:10] == []
-    for index, expected in recount.documents(versions.drop(index=list(late))).items():
-        if closed:
-            expected = {key: row for key, row in expected.items() if row["window_end"] <= recount.iso(closed)}
-        assert expected or index == "social_alerts"
-        assert_index_is(pipeline, index, expected)
-    assert pipeline.count("rejected_documents") == 0
 
 
 def test_all_indices_are_those_of_a_recount(pipeline: Pipeline, tmp_path: Path) -> None:
@@ -215,7 +66,10 @@ def test_all_indices_are_those_of_a_recount(pipeline: Pipeline, tmp_path: Path) 
     for job in ("social_posts", "social_metrics", "kept_records"):
         pipeline.run(job)
 
-    assert_recount_holds(pipeline, values, places)
+    assert_recount_holds(pipeline, values, places, seconds=SECONDS)
+    # The recount's own reading of what is unusable, against what the generator says that it made.
+    problems = [problem for problem in (recount.problem(value, datetime.now(UTC)) for value in values) if problem]
+    assert problems == list(islice(cycle(REASONS[kind] for kind in MALFORMED_KINDS), len(problems)))
 
 
 def story(posts: int, began: datetime) -> list[bytes]:
@@ -279,4 +133,4 @@ def test_the_recount_holds_after_the_taskmanager_was_killed(pipeline: Pipeline) 
         SECONDS,
     )
 
-    assert_recount_holds(pipeline, values + closing, places, closed)
+    assert_recount_holds(pipeline, values + closing, places, closed, seconds=SECONDS)

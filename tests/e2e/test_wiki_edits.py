@@ -6,17 +6,17 @@ import base64
 import json
 import os
 import threading
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from settings import ROOT
 from stack import elasticsearch, jobs
 from tests.e2e.conftest import Document, Pipeline, as_record, restarts
+from tests.e2e.recount_wiki import distinct, identity, is_edit, recounted_activity, recounted_bots
 from tests.sse_server import SseServer
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
@@ -25,56 +25,6 @@ DATA = Path(os.environ.get("CROWDPULSE_DATA", ROOT.parent / "shared" / "data"))
 RECORDING = DATA / "wikimedia-events" / "recentchange.raw"
 
 Synthetic = Callable[..., list[Document]]
-
-
-def time_of(event: Document) -> datetime:
-    return datetime.fromisoformat(event["meta"]["dt"])
-
-
-def is_edit(event: Document) -> bool:
-    return event["type"] in ("edit", "new")
-
-
-def identity(event: Document) -> tuple[str, Any]:
-    return event["wiki"], event["revision"]["new"] if is_edit(event) else event["meta"]["id"]
-
-
-def distinct(events: Iterable[Document]) -> list[Document]:
-    """Each event once; canaries, Wikimedia's heartbeat, are no events."""
-    return list({identity(event): event for event in events if event["meta"].get("domain") != "canary"}.values())
-
-
-def change_of_length(event: Document) -> int | None:
-    length = event.get("length") or {}
-    old = length.get("old", 0 if event["type"] == "new" else None)
-    return None if old is None or length.get("new") is None else length["new"] - old
-
-
-def recounted_activity(events: Iterable[Document]) -> dict[tuple[str, bool, str], Document]:
-    """`wiki_activity` by plain Python: (wiki, is_bot, window_start) -> its counts."""
-    groups: dict[tuple[str, bool, str], list[Document]] = defaultdict(list)
-    for event in distinct(events):
-        minute = time_of(event).astimezone(UTC).replace(second=0, microsecond=0)
-        groups[event["wiki"], event["bot"], minute.strftime("%Y-%m-%dT%H:%M:00.000Z")].append(event)
-    counts = {}
-    for group, members in groups.items():
-        types = Counter(event["type"] for event in members)
-        edits = [event for event in members if is_edit(event)]
-        changes = [change for change in map(change_of_length, edits) if change is not None]
-        counts[group] = {
-            "events": len(members),
-            "edits": types["edit"],
-            "new_pages": types["new"],
-            "categorizations": types["categorize"],
-            "log_actions": types["log"],
-            "other_events": len(members) - sum(types[name] for name in ("edit", "new", "categorize", "log")),
-            "edits_without_change": changes.count(0),
-            "bytes_added": sum(change for change in changes if change > 0),
-            "bytes_removed": -sum(change for change in changes if change < 0),
-            "users": len({event["user"] for event in edits}),
-            "pages": len({event["title"] for event in edits}),
-        }
-    return counts
 
 
 def found_activity(pipeline: Pipeline) -> dict[tuple[str, bool, str], Document]:
@@ -88,24 +38,6 @@ def found_activity(pipeline: Pipeline) -> dict[tuple[str, bool, str], Document]:
             if name not in ("wiki", "is_bot", "window_start", "window_end", "language", "country")
         }
     return found
-
-
-def recounted_bots(events: Iterable[Document]) -> dict[str, tuple[int, int, int, int]]:
-    """Edits, pages, wikis and all edits by bot, for events of one ten-minute window."""
-    edits = [event for event in distinct(events) if is_edit(event)]
-    by_bot: dict[str, list[Document]] = defaultdict(list)
-    for event in edits:
-        if event["bot"]:
-            by_bot[event["user"]].append(event)
-    return {
-        bot: (
-            len(members),
-            len({(event["wiki"], event["title"]) for event in members}),
-            len({event["wiki"] for event in members}),
-            len(edits),
-        )
-        for bot, members in by_bot.items()
-    }
 
 
 @pytest.mark.skipif(not RECORDING.exists(), reason=f"the recordings are not at {DATA}")
