@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
 import instaloader
 import requests
@@ -32,14 +33,15 @@ from instaloader.exceptions import (
 )
 
 from producers._command_line import InputError, Unavailable
-from producers._instagram_records import NoPicture, Picture, Post, Profile
+from producers._instagram_records import MOST_PICTURE_BYTES, NoPicture, Picture, Post, Profile
 from producers._instaloader import post_of, profile_of
 from producers._usernames import username
 from settings import settings
 
 PINNED = 3  # so many posts at the top of a profile may be older than those below
 MOST_ODD = 3  # posts in a row that cannot be read: then it is not the posts
-MOST_PICTURE_BYTES = 20 * 1024 * 1024
+# Whatever an answer says: from nowhere else is a picture fetched, least of all from within our own network.
+PICTURE_HOSTS = (".cdninstagram.com", ".fbcdn.net")
 KEPT = "What was gathered is kept; the next run goes on from there."
 
 
@@ -239,6 +241,9 @@ class Live:
 
     def _picture(self, address: str) -> bytes:
         """The bytes of a picture. Raises NoPicture for one that is not there, Unavailable if Instagram refuses."""
+        parts = urlsplit(address)
+        if parts.scheme != "https" or not (parts.hostname or "").endswith(PICTURE_HOSTS):
+            raise NoPicture("its address is not one of Instagram's")
         time.sleep(self._pace_seconds)
         try:
             with self._context.get_raw(address) as response:

@@ -19,11 +19,12 @@ import instaloader
 from instaloader.exceptions import InstaloaderException
 
 from producers._command_line import InputError
-from producers._instagram_records import NoPicture, Picture, Post, Profile
+from producers._instagram_records import MOST_PICTURE_BYTES, NoPicture, Picture, Post, Profile
 from producers._instaloader import NotInFile, count, known, post_of, profile_of
 from producers._usernames import username
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+MOST_JSON_BYTES = 64 * 1024 * 1024  # of an unpacked file
 SAID = 5  # files that are passed over, by name; the others are counted
 # What instaloader raises for a file that is none of its own, or a broken one.
 BROKEN = (
@@ -114,7 +115,12 @@ def _files(folders: Sequence[Path]) -> list[Path]:
 
 def _structure(file: Path) -> Any:
     raw = file.read_bytes()
-    return json.loads(lzma.decompress(raw) if file.suffix == ".xz" else raw)
+    if file.suffix == ".xz":
+        unpacking = lzma.LZMADecompressor()
+        raw = unpacking.decompress(raw, MOST_JSON_BYTES)
+        if not unpacking.eof:
+            raise ValueError(f"it is cut off, or unpacks to more than {MOST_JSON_BYTES:,} bytes")
+    return json.loads(raw)
 
 
 def _pictures(file: Path, post: Any) -> Iterator[Picture]:
@@ -130,6 +136,8 @@ def _pictures(file: Path, post: Any) -> Iterator[Picture]:
 
 def _bytes(file: Path) -> bytes:
     try:
+        if file.stat().st_size > MOST_PICTURE_BYTES:
+            raise NoPicture(f"{file} is longer than {MOST_PICTURE_BYTES:,} bytes")
         return file.read_bytes()
     except OSError as error:
         raise NoPicture(f"{file} cannot be read ({error.strerror})") from None

@@ -33,6 +33,9 @@ class Profile(NamedTuple):
     is_verified: bool | None = None
 
 
+MOST_PICTURE_BYTES = 20 * 1024 * 1024
+
+
 class NoPicture(Exception):
     """A picture that cannot be had; the message says why. Its post is told without it."""
 

@@ -54,6 +54,7 @@ from settings import settings
 
 FIRST_CONNECTION_SECONDS = 60.0
 STORE_SECONDS = 2.0
+MOST_EVENT_BYTES = 16 * 1024 * 1024  # Wikimedia's have some kilobytes
 PUBLIC_URL = "https://stream.wikimedia.org/v2/stream"
 SSE_BEGINNINGS = (b":", b"data", b"event", b"id", b"retry")
 
@@ -62,12 +63,16 @@ class StreamUnavailable(Unavailable):
     """The event streams cannot be reached. Exit code 1."""
 
 
+class EventTooLong(OSError):
+    """What comes is no event, or one that would fill the memory."""
+
+
 class SseEvents(SSEClient):
     """sseclient-py, but for what the end of a connection leaves behind, and with the bytes of the data untouched.
 
     A last event without its closing blank line was cut off. It is given out only when its data is whole JSON (as at the
     end of a trimmed recording); else it is dropped, for a live stream sends it again after the reconnect, and
-    `cut_off` is true.
+    `cut_off` is true. Raises EventTooLong.
     """
 
     cut_off = False
@@ -86,7 +91,11 @@ class SseEvents(SSEClient):
     def _read(self) -> Iterator[bytes]:
         """The lines of each event. sseclient-py's own finds its end only where both line ends are of one kind."""
         event: list[bytes] = []
+        length = 0
         for line, has_ended in _lines(self._event_source):
+            length = length + len(line) + 1 if line else 0
+            if length > MOST_EVENT_BYTES:
+                raise EventTooLong(f"an event of more than {MOST_EVENT_BYTES:,} bytes")
             if line:
                 event.append(line)
             elif has_ended and event:
@@ -106,6 +115,8 @@ def _lines(pieces: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
         after_return = piece.endswith(b"\r")
         lines = (rest + piece).splitlines(keepends=True)
         rest = lines.pop() if lines and not lines[-1].endswith((b"\n", b"\r")) else b""
+        if len(rest) > MOST_EVENT_BYTES:
+            raise EventTooLong(f"a line of more than {MOST_EVENT_BYTES:,} bytes")
         for line in lines:
             yield line.rstrip(b"\r\n"), True
     yield rest, False
@@ -249,7 +260,7 @@ class Live:
                 raise InputError(f"{self.address} is no address: --url is for example {PUBLIC_URL}.") from None
             except (ReadTimeoutError, requests.exceptions.ReadTimeout):
                 reason = f"heard nothing for {self._stall_seconds:g} s"
-            except (requests.exceptions.RequestException, HTTPError) as error:
+            except (requests.exceptions.RequestException, HTTPError, EventTooLong) as error:
                 what = "the connection broke" if connected_once else "it cannot be reached"
                 reason = f"{what} ({in_short(error)})" + ("" if connected_once else "; --synthetic needs no network")
             if self._heard > heard:

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 from elasticsearch import ApiError, Elasticsearch, TransportError
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response
 from fastapi.middleware.trustedhost import TrustedHostMiddleware
-from fastapi.responses import FileResponse, RedirectResponse
+from fastapi.responses import FileResponse, JSONResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
 from markdown_it import MarkdownIt
 from pydantic import BaseModel, ConfigDict, Field
@@ -29,6 +29,7 @@ HERE = Path(__file__).parent
 VENDOR = HERE / "node_modules"
 SEARCH_SECONDS = 20
 MAX_VALUES = 500  # of a filter
+MAX_BODY_BYTES = 1_000_000  # of a question
 # An index may have nothing new for so long: the longest windows that jobs write are ten minutes apart. Samples come
 # every ten seconds; people are gathered when somebody wants to know of them, and post when they like. A chat sleeps at
 # night, strikes are rarer, and the models are looked at once a day.
@@ -165,6 +166,14 @@ def ready(request: Request, client: Client) -> Json:
     return {"status": "ok"}
 
 
+async def small_questions(request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
+    """Refuses a body that is too long, or does not say how long it is, before it is read."""
+    length = request.headers.get("content-length", "")
+    if request.method == "POST" and not (length.isdecimal() and int(length[:20]) <= MAX_BODY_BYTES):
+        return JSONResponse({"detail": f"A question has at most {MAX_BODY_BYTES:,} bytes, and says its length."}, 413)
+    return await call(request)
+
+
 async def with_headers(request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
     """Nothing from elsewhere, and a page that is asked for anew after an update."""
     response = await call(request)
@@ -182,6 +191,7 @@ def application(dashboards: Mapping[str, Dashboard], client: Elasticsearch, name
     app = FastAPI(title="Crowdpulse live view", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.dashboards, app.state.elasticsearch = dashboards, client
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost", *names])
+    app.middleware("http")(small_questions)
     app.middleware("http")(with_headers)
     app.include_router(routes)
     app.mount("/static", StaticFiles(directory=HERE / "static"))

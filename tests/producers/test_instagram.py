@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import lzma
 import os
 import re
 import subprocess
@@ -581,3 +582,17 @@ def test_a_person_is_in_one_partition_of_each_topic(
         names = [{key for key, _ in part} for part in held]
         assert sum(map(len, names)) == len(set().union(*names)) == people
     assert time.time() - began < 60
+
+
+def test_a_file_that_would_fill_the_memory_is_passed_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stored_profile(tmp_path, "anna")
+    packing = lzma.LZMACompressor()
+    zeros = b"0" * (1024 * 1024)
+    bomb = b"".join([*(packing.compress(zeros) for _ in range(65)), packing.flush()])
+    assert len(bomb) < 100_000
+    (tmp_path / "bomb_8.json.xz").write_bytes(bomb)
+
+    assert main(["--source", "recorded", str(tmp_path), "--output", str(tmp_path / "out.jsonl"), "--no-pictures"]) == 0
+
+    assert "unpacks to more than 67,108,864 bytes" in capsys.readouterr().err
+    assert b'"anna"' in (tmp_path / "out.jsonl").read_bytes()

