@@ -49,7 +49,7 @@ def write_flink_config() -> None:
         # Small enough for all of it in 8 GB.
         "jobmanager.memory.process.size": "860m",
         "taskmanager.memory.framework.off-heap.size": "128m",  # as Flink has it: one slot a job needs no more
-        "env.java.opts.client": "-Xmx192m",
+        "env.java.opts.client": f"{flink.CLIENT_JAVA_OPTIONS} -Xmx192m",
         "s3.endpoint": f"http://moto:{ports.port('moto')}",
     }
     conf = layout.flink_home() / "conf"

@@ -59,6 +59,7 @@ OTHERWISE = {
 }
 NOT_SET = {
     "env.java.home": "the image has one Java, on its PATH",
+    "env.java.opts.client": "there is no `flink run`",
     "env.java.opts.jobmanager": "it names a log file; a pod writes to its output",
     "env.java.opts.taskmanager": "as above",
     "env.log.dir": "as above: kubernetes.flink.log.dir",
