@@ -6,8 +6,6 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from functools import reduce
-from operator import getitem
 from typing import Any, Protocol
 
 from elasticsearch import BadRequestError, ConflictError, Elasticsearch, NotFoundError
@@ -69,8 +67,16 @@ class Windows:
 
     def closed(self, now: float) -> Iterator[tuple[int, int, dict[Any, Any]]]:
         """Start, end and contents of the windows that end before `now`; they are forgotten."""
-        for start in [start for start in self._open if start + self._size <= now]:
+        for start in sorted(start for start in self._open if start + self._size <= now):
             yield start, start + self._size, self._open.pop(start)
+
+
+def time_of(event: Event, path: str) -> str:
+    """The value at a path: a dot leads into an object. Raises KeyError and TypeError."""
+    found: Any = event
+    for name in path.split("."):
+        found = found[name]
+    return str(found)
 
 
 def seconds_of(text: str) -> float:
@@ -91,7 +97,6 @@ def consume(make: Callable[[Writer], Loop], prefix: str, limit: float) -> dict[s
     client = elasticsearch_client()
     writer = Writer(client, prefix)
     loop = make(writer)
-    path = loop.time.split(".")
     consumer = KafkaConsumer(
         *(prefix + topic for topic in loop.topics),
         **kafka_options(),
@@ -107,7 +112,7 @@ def consume(make: Callable[[Writer], Loop], prefix: str, limit: float) -> dict[s
         try:
             event = json.loads(record.value)
             place = record.topic, record.partition
-            newest[place] = max(newest.get(place, 0.0), seconds_of(reduce(getitem, path, event)))
+            newest[place] = max(newest.get(place, 0.0), seconds_of(time_of(event, loop.time)))
             loop.take(record.topic.removeprefix(prefix), event, min(newest.values()))
         except (ValueError, KeyError, TypeError, AttributeError, BadRequestError, ConflictError):
             continue  # a malformed record

@@ -47,7 +47,7 @@ class Loop:
         }
         reasons = [name for name, broken in rules.items() if broken]
         decision = "flag" if reasons else "allow"
-        document = event | {
+        document = {name: event[name] for name in ("message_id", "room", "user_name", "text", "server_time")} | {
             "decision": decision, "reasons": reasons, "copies": copies, "burst": burst,
             "cyberbullying": labels["cyberbullying"], "action": "none",
         }  # fmt: skip

@@ -49,9 +49,10 @@ class Loop:
                 key = tuple(post.get(name) or "unknown" for name in GROUPS)
                 self._count(post, groups.setdefault(key, Counter()))
             for key, counts in groups.items():
+                rate = counts.pop("rates") / counts["posts"]
                 document = dict(zip(GROUPS, key, strict=True)) | {
                     **counts, "window_start": iso(start), "window_end": iso(end),
-                    "mean_engagement_rate": counts["rates"] / counts["posts"],
+                    "mean_engagement_rate": rate,
                 }  # fmt: skip
                 self._writer.index("social_metrics", f"{'_'.join(key)}_{start}", document)
         self._write_of_five_minutes(now)

@@ -35,6 +35,7 @@ class Loop:
         self._apart = Windows(list, 600)
 
     def take(self, topic: str, event: Event, now: float) -> None:
+        self._write(now - WAIT_SECONDS)
         at = seconds_of(event["revised_at"])
         for told in self._told.of(at, (event["wiki"], event["revision_id"])):
             if told[0]:
@@ -60,7 +61,6 @@ class Loop:
         if score is not None and event.get("fallback_score") is not None:
             for apart in self._apart.of(at, None):
                 apart.append((abs(score - event["fallback_score"]), event["wiki"], event["revision_id"], event))
-        self._write(now - WAIT_SECONDS)
 
     def _write(self, now: float) -> None:
         for _ in self._told.closed(now):
