@@ -8,8 +8,8 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3; do \
 SOURCE ?= synthetic
 RUN := .venv/bin/python
 
-.PHONY: help demo view up down status test test-compose faults check audit sbom format bench sql dashboards lineage environment training-environment \
-	tools clean
+.PHONY: help demo view up down status test test-compose faults check audit sbom format bench soak profile sql dashboards \
+	lineage environment training-environment tools clean
 
 help:  ## This list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,9 +72,14 @@ dashboards: environment  ## kibana/dashboards/*.yaml to what Kibana imports (Pyt
 lineage: environment  ## docs/lineage.md: topics, jobs, indices and dashboards
 	@$(RUN) -m stack.lineage
 
-bench: environment-dev training-environment  ## Measure: each row a ratio to a reference of the same run
-	@.venv-training/bin/python -m bench.texts_per_second
+bench: environment-dev training-environment  ## Measure: each row beside its reference; writes docs/performance.md; about an hour
 	@$(RUN) -m bench
+
+soak: environment-dev  ## Half an hour at 70 % of what `make bench` has measured: does anything grow?
+	@$(RUN) -m bench.soak
+
+profile: environment-dev  ## Where a job's CPU time goes: make profile JOB=wiki_edits
+	@$(RUN) -m bench.profile $(or $(JOB),$(error Name a job: make profile JOB=wiki_edits))
 
 clean: $(if $(wildcard .venv .stack),environment)  ## Stop, and remove all that was built, downloaded or written
 	@test ! -x $(RUN) || $(RUN) -m stack down --data
@@ -84,7 +89,7 @@ chart-libraries: services/live_view/node_modules/.package-lock.json
 
 services/live_view/node_modules/.package-lock.json: services/live_view/package-lock.json
 	@echo "Chart libraries of the live view (by npm; the first time this downloads about 20 MB)"
-	@npm ci --prefix services/live_view --no-audit --no-fund --loglevel=error
+	@npm ci --prefix services/live_view --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
 tools:
