@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from pydantic import SecretStr
 
@@ -77,6 +79,15 @@ def test_a_wrong_value_with_a_secret_is_not_shown(
     said = capsys.readouterr().err
     assert f"CROWDPULSE_{name} is wrong" in said
     assert "hunter2" not in said
+
+
+def test_no_setting_can_change_a_declared_table_into_other_sql() -> None:
+    """`ddl` doubles quotes: so a setting that is a text may stand within quotes only, and elsewhere a number."""
+    texts = {name.upper() for name, field in Settings.model_fields.items() if field.annotation not in (int, float)}
+    for file in (ROOT / "connectors").glob("*.sql"):
+        code = re.sub(r"--[^\n]*", "", file.read_text(encoding="utf-8"))
+        outside = re.findall(r"\$\{(\w+)\}", re.sub(r"'[^']*'", "", code))
+        assert not texts & set(outside), file.name
 
 
 def test_the_example_lists_every_setting() -> None:
