@@ -135,7 +135,7 @@ def start() -> None:
     if processes.pid(NAME):
         return
     data = layout.data_dir(NAME)
-    data.mkdir(parents=True, exist_ok=True)
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
     (data / "log4j2.yaml").write_text(LOG4J)
     server_properties = data / "server.properties"
     certificates.write_secret(server_properties, properties())
