@@ -17,7 +17,6 @@ TEXT = Path(__file__).with_name("scale.md")
 RATES = (100_000, 10_000_000)
 # Room for what a mean hides: the catching up after a failure, and hours that are busier than others.
 HEADROOM = 0.5
-PARTITION_SLOTS = 1
 # What one shard takes in, as measured by the sink's row, and of that half, for the reading and merging beside it.
 SHARD_SHARE = 0.5
 
