@@ -541,7 +541,9 @@ def post(address: str, alerts: Sequence[Document]) -> bool:
         if attempt:
             time.sleep(2 ** (attempt - 1))
         try:
-            status = requests.post(address, json=body, timeout=WEBHOOK_TIMEOUT_SECONDS).status_code
+            status = requests.post(
+                address, json=body, timeout=WEBHOOK_TIMEOUT_SECONDS, allow_redirects=False
+            ).status_code
         except requests.RequestException as error:
             problem = type(error).__name__
             continue

@@ -172,6 +172,7 @@ class Webhook(QuietHandler):
     def do_POST(self) -> None:
         self.bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
         self.send_response(self.refusals.pop(0) if self.refusals else 204)
+        self.send_header("Location", "/elsewhere")  # where a redirect would lead
         self.end_headers()
 
 
@@ -196,7 +197,7 @@ WINDOWS = ["--hours", "3", "--reference-hours", "6", "--until", "2026-01-02T21:0
 
 @pytest.mark.parametrize(
     ("refusals", "requests", "told"),
-    [([], 1, ""), ([503, 429], 3, ""), ([500] * 3, 3, "HTTP 500"), ([404], 1, "HTTP 404")],
+    [([], 1, ""), ([503, 429], 3, ""), ([500] * 3, 3, "HTTP 500"), ([404], 1, "HTTP 404"), ([302], 1, "HTTP 302")],
 )
 def test_an_alert_is_logged_posted_and_in_the_exit_code(
     refusals: list[int],
