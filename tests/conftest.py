@@ -17,7 +17,7 @@ from pyflink.table.expressions import col
 from pyflink.table.types import LocalZonedTimestampType
 
 from jobs._tables import ddl, sink_columns, statements
-from stack import cluster
+from stack import cluster, flink
 
 Row = dict[str, Any]
 
@@ -31,9 +31,12 @@ def t_env() -> TableEnvironment:
     config.set_string("pipeline.object-reuse", "true")  # as the jobs run
     config.set_string("pipeline.auto-watermark-interval", "0 ms")
     config.set_string("python.fn-execution.bundle.size", "1")
-    return TableEnvironment.create(
-        EnvironmentSettings.new_instance().in_streaming_mode().with_configuration(config).build()
-    )
+    with pytest.MonkeyPatch.context() as environment:
+        # For its JVM, whose jobs are many and small: what it would optimise never pays.
+        environment.setenv("JVM_ARGS", flink.CLIENT_JAVA_OPTIONS)
+        return TableEnvironment.create(
+            EnvironmentSettings.new_instance().in_streaming_mode().with_configuration(config).build()
+        )
 
 
 @pytest.fixture
