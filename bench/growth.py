@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import orjson
@@ -41,15 +42,15 @@ PARTITIONS = (1, 2, 4, 8)
 JOBS = {"wiki_edits": 25_000, "social_posts": 10_000}
 
 
-def rows(console: Console, rounds: int, *, quick: bool = False) -> list[Row]:
-    """Measure all of it. Needs the running stack. Raises StackError."""
-    found: list[Row] = []
+def parts(console: Console, rounds: int, *, quick: bool = False) -> dict[str, Callable[[], list[Row]]]:
+    """What there is to measure, by name; each needs the running stack and raises StackError."""
+    found: dict[str, Callable[[], list[Row]]] = {}
     for job, once in JOBS.items():
-        found += by_events(console, job, once // (4 if quick else 1), rounds)
-    for job, once in JOBS.items():
-        found += by_slots(console, job, once * (2 if quick else 8), rounds)
-    found += by_partitions(console, "wiki_edits", JOBS["wiki_edits"] * (2 if quick else 8), rounds)
-    found += by_keys(console, ACTS // (20 if quick else 1))
+        found[f"growth of {job}: events"] = partial(by_events, console, job, once // (4 if quick else 1), rounds)
+        found[f"growth of {job}: slots"] = partial(by_slots, console, job, once * (2 if quick else 8), rounds)
+    events = JOBS["wiki_edits"] * (2 if quick else 8)
+    found["growth of wiki_edits: partitions"] = partial(by_partitions, console, "wiki_edits", events, rounds)
+    found["growth of wiki_pages: keys"] = partial(by_keys, console, ACTS // (20 if quick else 1))
     return found
 
 

@@ -41,6 +41,9 @@ QUIET_SECONDS = 20
 # Documents get their numbers in order but may become searchable out of it, by as many as are being written at once.
 OVERLAP = 2000
 MOST_HITS = 10_000
+# As that of social_posts, but for the fields, which are those of the records.
+STRAIGHT_SETTINGS = {"number_of_shards": 1, "number_of_replicas": 0, "refresh_interval": "1s"}
+STRAIGHT_MAPPINGS = {"properties": {"post_id": {"type": "keyword"}}}
 NOTHING_BETWEEN = "Kafka and bulk, nothing between"
 
 
@@ -109,19 +112,22 @@ def _straight(prefix: str) -> None:
     )
     consumer.subscribe([f"{prefix}social_media"])
     client = Elasticsearch(settings().elasticsearch_hosts)
+    client.indices.create(index=f"{prefix}straight", settings=STRAIGHT_SETTINGS, mappings=STRAIGHT_MAPPINGS)
     while True:
         operations: list[Any] = []
         for message in consumer.consume(1000, timeout=0.05):
             if message.error() is None:
                 operations += [{"index": {"_id": orjson.loads(message.value())["post_id"]}}, message.value()]
         if operations:
-            client.bulk(index=f"{prefix}social_posts", operations=operations, filter_path="errors")
+            answer = client.bulk(index=f"{prefix}straight", operations=operations, filter_path="errors")
+            if answer["errors"]:
+                raise StackError("Elasticsearch refused a post.")
 
 
 @contextmanager
 def process(target: Any, *arguments: object) -> Iterator[BaseProcess]:
     """A process of its own, which is ended with the `with`."""
-    one = get_context("spawn").Process(target=target, args=arguments, daemon=True)
+    one = get_context("fork").Process(target=target, args=arguments, daemon=True)
     one.start()
     try:
         yield one
@@ -159,7 +165,7 @@ def one_run(rate: float, seconds: float, *, straight: bool) -> Run:
     with place() as prefix, Elasticsearch(settings().elasticsearch_hosts, request_timeout=30) as client:
         if not straight:
             jobs.submit("social_posts", prefix=prefix, fresh=True)
-        watch = Watch(client, f"{prefix}social_posts")
+        watch = Watch(client, prefix + ("straight" if straight else "social_posts"))
         with ExitStack() as held:
             if straight:
                 held.enter_context(process(_straight, prefix))

@@ -21,6 +21,7 @@ from multiprocessing import get_context  # noqa: E402
 from random import Random  # noqa: E402
 from typing import Any  # noqa: E402
 
+from bench.plain._models import pipelines  # noqa: E402
 from models import data  # noqa: E402
 from models.english import FUNCTION_WORDS, VERBS  # noqa: E402
 from models.runtime import Scorer, load  # noqa: E402
@@ -45,17 +46,8 @@ def numpy_score() -> Score:
 
 def scikit_learn_score() -> Score:
     """Four pipelines one after the other. Raises data.MissingDataError."""
-    from models import evaluate
-    from models.registry import Registry
-    from models.train import TASKS, read
-
-    data.require({one for name in MODELS for one in TASKS[name].sets})
-    pipelines: list[Any] = []
-    for name in MODELS:
-        task, split = TASKS[name], read(TASKS[name])
-        strength = (Registry().champion(name) or {"reference": {"strength": 0.2}})["reference"]["strength"]
-        pipelines.append(evaluate.reference(strength, task.balanced).fit(split.texts, split.labels))
-    return lambda batch: [pipeline.predict(batch) for pipeline in pipelines]
+    every = pipelines(MODELS).values()
+    return lambda batch: [pipeline.predict(batch) for pipeline in every]
 
 
 def main() -> int:

@@ -54,8 +54,8 @@ class RowByRow(ScalarFunction):  # type: ignore[misc]
         values: dict[str, object] = {}
         for (name, head), model, scores in zip(HEADS.items(), self._scorer.models, results, strict=True):
             for column, found in head.columns(model, scores).items():
-                (value,) = cast("list[str | float]", found)
-                values[f"{name}_{column}"] = value if isinstance(value, str) else float(value)
+                (value,) = cast("list[str | float | None]", found)
+                values[f"{name}_{column}"] = value if value is None or isinstance(value, str) else float(value)
         (language,) = languages([text])
         versions = " ".join(model.version for model in self._scorer.models)
         values |= {"language": language, "trained_language": True, "model_version": versions}

@@ -12,26 +12,45 @@ from typing import Any
 
 from models import data
 from models.runtime import load
+from stack import layout
 
 Label = Callable[[str], str | None]
 
 
-def scikit_learn(names: Iterable[str]) -> dict[str, Label]:
-    """Pipelines by model. Raises data.MissingDataError, and ImportError outside of the training environment."""
+def pipelines(names: Iterable[str]) -> dict[str, Any]:
+    """scikit-learn's pipelines by model, trained once and kept in .stack/bench.
+
+    Raises data.MissingDataError, and ImportError outside of the training environment.
+    """
+    import joblib  # type: ignore[import-not-found,unused-ignore]
+    import sklearn
+
     from models import evaluate
     from models.registry import Registry
     from models.train import TASKS, read
 
-    names = list(names)
-    data.require({one for name in names for one in TASKS[name].sets})
-
-    def label(name: str) -> Label:
-        task, split = TASKS[name], read(TASKS[name])
+    found = {}
+    for name in names:
+        task = TASKS[name]
+        data.require(set(task.sets))
         strength = (Registry().champion(name) or {"reference": {"strength": 0.2}})["reference"]["strength"]
-        pipeline: Any = evaluate.reference(strength, task.balanced).fit(split.texts, split.labels)
+        file = layout.state_dir() / "bench" / f"{name}-{strength:g}-scikit-learn-{sklearn.__version__}.joblib"
+        if not file.exists():
+            split = read(task)
+            trained = evaluate.reference(strength, task.balanced).fit(split.texts, split.labels)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            joblib.dump(trained, file)
+        found[name] = joblib.load(file)
+    return found
+
+
+def scikit_learn(names: Iterable[str]) -> dict[str, Label]:
+    """Those pipelines, one text a call. Raises as `pipelines` does."""
+
+    def label(pipeline: Any) -> Label:
         return lambda text: str(pipeline.predict([text])[0])
 
-    return {name: label(name) for name in names}
+    return {name: label(pipeline) for name, pipeline in pipelines(names).items()}
 
 
 def own(names: Iterable[str]) -> dict[str, Label]:

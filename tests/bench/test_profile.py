@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from bench import profile
 from bench.bench_job import blackhole
 from jobs._tables import ddl, declared_tables
@@ -25,7 +27,7 @@ def test_samples_of_jfr_are_stacks_from_the_outermost_on_below_their_thread() ->
         return {"method": {"type": {"name": kind}, "name": name}}
 
     stack = {"frames": [frame("Json", "parse"), frame("Task", "run")]}
-    events = [
+    events: list[dict[str, Any]] = [
         {"values": {"sampledThread": {"javaName": "Source"}, "stackTrace": stack}},
         {"values": {"sampledThread": None, "stackTrace": None}},
     ]
