@@ -92,7 +92,7 @@ class SseEvents(SSEClient):
         """The lines of each event. sseclient-py's own finds its end only where both line ends are of one kind."""
         event: list[bytes] = []
         length = 0
-        for line, has_ended in _lines(self._event_source):
+        for line, has_ended in _lines(self._event_source):  # type: ignore[attr-defined]  # sseclient-py has no types
             length = length + len(line) + 1 if line else 0
             if length > MOST_EVENT_BYTES:
                 raise EventTooLong(f"an event of more than {MOST_EVENT_BYTES:,} bytes")
