@@ -7,14 +7,17 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3; do \
 	done; echo python3)
 SOURCE ?= synthetic
 RUN := .venv/bin/python
+# What `make test` runs on the secured stack too: Kafka to Flink to Elasticsearch and back.
+SECURED_E2E := tests/e2e/test_wiki_edits.py::test_malformed_records_are_dead_letters_and_the_repaired_ones_count
 
-.PHONY: help demo view up down status test test-compose faults check audit sbom format bench soak profile sql dashboards \
+.PHONY: help demo view up down status test fuzz test-compose faults check audit sbom format bench soak profile sql dashboards \
 	lineage environment training-environment tools clean
 
 help:  ## This list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  SOURCE=live make demo   the public Wikimedia streams instead of generated events"
+	@echo "  FUZZ_SECONDS=60         so long for each target of make fuzz"
 	@echo "  PYTHON=python3.12       the interpreter for .venv;  .env.example lists all settings"
 
 demo: environment chart-libraries  ## Everything, running: stack, jobs, events; shows what is in the indices
@@ -41,6 +44,18 @@ test: environment-dev training-environment chart-libraries  ## All tests: Java, 
 	OMP_NUM_THREADS=1 .venv-training/bin/python -m pytest --confcutdir=tests/models tests/models
 	PYTHONHASHSEED=0 $(RUN) -m pytest -m "not stack" --numprocesses 2 --dist loadfile
 	$(RUN) -m pytest -m stack
+	$(MAKE) --no-print-directory test-secured TESTS="tests/stack/test_secured.py $(SECURED_E2E)"
+
+# A stack of its own beside the open one, with the same jars: what has TLS and logins cannot be both.
+test-secured: environment-dev  ## The end-to-end tests on the secured stack: TLS and logins, each role with its own rights
+	@mkdir -p .stack/jars .stack/secured && ln -sfn ../jars .stack/secured/jars
+	CROWDPULSE_SECURED=1 CROWDPULSE_PORT_BASE=29000 CROWDPULSE_STATE_DIR="$(CURDIR)/.stack/secured" \
+		$(RUN) -m pytest -m stack $(or $(TESTS),tests/stack/test_secured.py tests/e2e)
+
+FUZZ_SECONDS ?= 600
+
+fuzz: environment-dev  ## Look for inputs that break a parser, a model or a function: ten minutes for each target
+	@$(RUN) -m tests.fuzz --seconds $(FUZZ_SECONDS)
 
 test-compose: environment  ## docker-compose.yml, really run: an engine, its images, all services, then nothing of it left
 	@PYTHONUNBUFFERED=1 $(RUN) -m tests.compose.run
