@@ -248,7 +248,7 @@ class Settings(BaseSettings):
     def _follow_port_base(cls, values: dict[str, object]) -> dict[str, object]:
         """Addresses that are not given point at the local stack."""
         base = str(values.get("port_base", 9000))
-        if base.isdigit():  # else the field's own check tells
+        if base.isdecimal() and len(base) < 9:  # else the field's own check tells
             local = {
                 "kafka_bootstrap_servers": f"127.0.0.1:{int(base) + 92}",
                 "elasticsearch_hosts": f"http://127.0.0.1:{int(base) + 200}",

@@ -105,7 +105,8 @@ def verdicts(messages: Iterable[bytes]) -> dict[str, Verdict]:
     for message in messages:
         try:
             fields = json.loads(message)
-            if fields["kind"] == "verdict" and fields["verdict"] in ("uphold", "overturn"):
+            is_verdict = fields["kind"] == "verdict" and fields["verdict"] in ("uphold", "overturn")
+            if is_verdict and isinstance(fields["message_id"], str):
                 overturned = fields["verdict"] == "overturn"
                 struck = fields.get("decision") in ("flag", "hold")
                 at = _utc(fields["server_time"]).timestamp()

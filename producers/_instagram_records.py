@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
@@ -79,7 +80,7 @@ def records(
         key = each.username.encode()
         taken_at = iso(datetime.now(UTC))
         if isinstance(each, Profile):
-            yield Record(PROFILES, key, orjson.dumps(each._asdict() | {"taken_at": taken_at}), taken_at)
+            yield Record(PROFILES, key, _json(each._asdict() | {"taken_at": taken_at}), taken_at)
             continue
         timestamp = iso(each.posted_at)
         caption = None if each.caption is None else unicodedata.normalize("NFC", each.caption)
@@ -135,5 +136,5 @@ def _json(fields: dict[str, object]) -> bytes:
     try:
         return orjson.dumps(fields)
     except TypeError:  # half of a surrogate pair, as a JSON file may hold it
-        caption = str(fields["caption"]).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        return orjson.dumps(fields | {"caption": caption, "hashtags": hashtags(caption)})
+        text = json.dumps(fields, ensure_ascii=False)
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()

@@ -27,8 +27,8 @@ def known(value: Callable[[], Value]) -> Value | None:
 
 
 def count(found: object) -> int | None:
-    """A count; None where it is hidden (-1) or not known."""
-    return found if type(found) is int and found >= 0 else None
+    """A count; None where it is hidden (-1), not known, or more than the tables hold."""
+    return found if type(found) is int and 0 <= found < 2**63 else None
 
 
 def profile_of(profile: Any) -> Profile:

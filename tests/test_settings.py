@@ -21,6 +21,8 @@ def _fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
     [
         ("PORT_BASE", "high"),
         ("PORT_BASE", "80"),
+        ("PORT_BASE", "²"),
+        pytest.param("PORT_BASE", "1" * 5000, id="a long number"),
         ("PREFIX", "test"),  # without the dot, `test` and `testing` would share names
         ("PREFIX", "Test."),
         ("STARTUP_MODE", "newest"),

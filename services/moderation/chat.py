@@ -14,7 +14,7 @@ from bisect import insort
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
 import orjson
@@ -34,6 +34,7 @@ USER_VERDICTS = 50
 MAX_MESSAGES = 100_000  # in memory, about 2 kB each with its decision, however long the history may be
 MAX_NAME, MAX_TEXT, MAX_ID, MAX_TIME = 64, 2000, 64, 40
 MAX_MINUTES = 525_600  # of a mute: a year
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LAST = 253_402_300_799_000  # Unix milliseconds: ISO 8601 ends with the year 9999
 STATES: Mapping[str, State] = {"allow": "clean", "flag": "flagged", "hold": "held", "unscored": "unscored"}
 
@@ -476,7 +477,7 @@ def now() -> int:
 
 def iso(time: int) -> str:
     """Unix milliseconds in ISO 8601, UTC, with milliseconds and Z."""
-    return datetime.fromtimestamp(time / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return (EPOCH + timedelta(milliseconds=time)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def milliseconds(text: str) -> int:

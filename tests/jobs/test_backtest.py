@@ -85,6 +85,7 @@ def test_the_last_verdict_counts_and_the_first_pardon() -> None:
         verdict("c", "uphold", "allow", 1),
         verdict("d", "uphold", "flag", 1, kind="mute"),
         verdict("e", "perhaps", "flag", 1),
+        verdict(5, "uphold", "flag", 1),  # type: ignore[arg-type]
     ]
 
     found = verdicts(

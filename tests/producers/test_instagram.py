@@ -461,7 +461,7 @@ def test_recorded_reads_instaloaders_own_files(tmp_path: Path, capsys: pytest.Ca
     folder.mkdir(parents=True)
     stored_profile(folder, "Anna", biography="cafe\u0301")
     stored_profile(folder, "pia", is_private=True)
-    stored_profile(folder, "ben", edge_followed_by={"count": None})
+    stored_profile(folder, "ben", edge_followed_by={"count": None}, edge_follow={"count": 2**63}, biography="\ud83d")
     stored_post(folder / "one.json.xz", "anna", "CODE1", 1, "cafe\u0301 #Cafe\u0301 @Ben")
     (folder / "one.jpg").write_bytes(JPEG + b"1")
     sidecar = [{"node": {"is_video": video, "display_url": "x", "video_url": "y"}} for video in (False, True)]
@@ -483,6 +483,7 @@ def test_recorded_reads_instaloaders_own_files(tmp_path: Path, capsys: pytest.Ca
     assert [(each["username"], each["status"], each["followers_count"]) for each in found["user_basic_info"]] == [
         ("anna", "ok", 5), ("ben", "ok", None), ("pia", "private", 5),
     ]  # fmt: skip
+    assert (found["user_basic_info"][1]["bio"], found["user_basic_info"][1]["following_count"]) == ("\ufffd", None)
     assert without(found["user_posts_description"][0], "taken_at") == {
         "username": "anna", "post_id": "CODE1", "caption": "caf\u00e9 #Caf\u00e9 @Ben", "hashtags": ["caf\u00e9"],
         "mentions": ["ben"], "likes": 12, "comments": 4, "timestamp": "2025-10-10T08:53:20Z",
