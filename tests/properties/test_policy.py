@@ -56,14 +56,14 @@ def test_a_policy_is_read_back_from_json_and_from_yaml(content: dict[str, Any]) 
                 assert getattr(policy.room(name), field) == value
 
 
-@settings(max_examples=80)
+@settings(max_examples=30)
 @given(POLICY.flatmap(spoilt).map(json.dumps) | ANY_TEXT)
 def test_a_spoilt_policy_is_usable_or_refused_by_a_sentence(text: str) -> None:
     target._policy(text)
 
 
 @pytest.mark.parametrize("number", range(len(list(target.seeds()))))
-@settings(max_examples=20)
+@settings(max_examples=6)
 @given(data=st.data())
 def test_a_spoilt_file_of_config_is_usable_or_refused_by_a_sentence(number: int, data: st.DataObject) -> None:
     seed = list(target.seeds())[number]
@@ -82,7 +82,7 @@ def moderator() -> Moderator:
 TEXTS = ("you are a lovely person", "you stupid idiot", "spam spam spam")
 
 
-@settings(max_examples=80)
+@settings(max_examples=30)
 @given(
     room=ROOM,
     rows=st.lists(
