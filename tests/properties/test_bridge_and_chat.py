@@ -13,6 +13,7 @@ from starlette.datastructures import Headers
 
 from connectors import kinesis_bridge
 from connectors.kinesis_bridge import PUT_BYTES, PUT_RECORDS, chunks, message_of, readable
+from producers._command_line import InputError
 from services import chat_log
 from services.moderation.access import COOKIE, Buckets, Caller, Keys
 from services.moderation.chat import DECISIONS, FEEDBACK, LAST, MESSAGES, POLICIES, Chat, Record, iso, milliseconds
@@ -80,7 +81,7 @@ def test_a_checkpoint_is_kept_or_refused(tmp_path_factory: Any, value: Any) -> N
     file.write_text(json.dumps(value), encoding="utf-8")
     try:
         checkpoint = kinesis_bridge.Checkpoint(file)
-    except kinesis_bridge.InputError:
+    except InputError:
         return
     checkpoint.begin("in", None)
     checkpoint.advance("in", "c", "9")

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models import features, text
+from tests.fuzz.mutate import SEPARATOR
 from tests.fuzz.targets import key_phrases as of_phrases
 from tests.fuzz.targets import scoring
 from tests.properties.strategies import ANY_TEXT, post_texts
@@ -20,7 +21,7 @@ TEXTS = ANY_TEXT | st.sampled_from(post_texts())
 
 @given(st.lists(TEXTS, max_size=6))
 def test_scores_are_probabilities_and_the_same_in_any_batch(texts: list[str]) -> None:
-    scoring.test(scoring.SEPARATOR.join(one.encode("utf-8", "replace") for one in texts))
+    scoring.test(SEPARATOR.join(one.encode("utf-8", "replace") for one in texts))
 
 
 @given(st.lists(TEXTS | st.none() | st.integers(), min_size=1, max_size=8), st.randoms(use_true_random=False))

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.reverts import load
+from tests.fuzz.mutate import SEPARATOR
 from tests.fuzz.targets import udfs as target
 from tests.properties.strategies import ANY_TEXT, post_texts
 from udfs import background, keywords, reverts
@@ -29,7 +30,7 @@ KNOWN = sorted(
 @settings(max_examples=12)
 @given(st.lists(TEXTS, max_size=5))
 def test_a_batch_gives_a_row_for_each_text(texts: list[str]) -> None:
-    target.test(target.SEPARATOR.join(one.encode("utf-8", "replace") for one in texts))
+    target.test(SEPARATOR.join(one.encode("utf-8", "replace") for one in texts))
 
 
 @given(st.lists(st.none() | WORDS, max_size=60))
@@ -145,11 +146,11 @@ ODD_NUMBERS = st.none() | st.floats() | st.integers(-(2**63), 2**63 - 1).map(flo
     )
 )
 def test_a_revision_has_a_probability_unless_its_user_is_hidden(rows: list[tuple[Any, Any, Any, Any]]) -> None:
-    columns = [pd.Series(list(column), dtype=object) for column in zip(*rows, strict=True)]
-    found = reverts.score(*columns, load())
-    for (_, registered, *_), score, version in zip(rows, found["score"], found["model_version"], strict=True):
-        assert math.isnan(score) == (registered is None)
-        assert (version is None) == (registered is None)
-        assert registered is None or 0 <= score <= 1
-    alone = reverts.score(*[column[:1] for column in columns], load())
+    ages, registered, trusted, changes = (pd.Series(list(column), dtype=object) for column in zip(*rows, strict=True))
+    found = reverts.score(ages, registered, trusted, changes, load())
+    for (_, is_registered, *_), score, version in zip(rows, found["score"], found["model_version"], strict=True):
+        assert math.isnan(score) == (is_registered is None)
+        assert (version is None) == (is_registered is None)
+        assert is_registered is None or 0 <= score <= 1
+    alone = reverts.score(ages[:1], registered[:1], trusted[:1], changes[:1], load())
     assert np.array_equal(alone["score"][:1], found["score"][:1], equal_nan=True)
