@@ -53,6 +53,8 @@ class Local:
     """The provider `local`. Loads the models of its tasks; LookupError or ValueError where one is wrong."""
 
     def __init__(self, enrichment: Enrichment, tasks: Sequence[Task] = (), images: bool = False) -> None:
+        # Read once: to find it anew takes longer than to score a caption.
+        self._language_version = f"py3langid@{version('py3langid')}"
         self._models: dict[Task, Model] = {task: load(task) for task in tasks if task in MODELS}
         self._scorer = Scorer(list(self._models.values())) if self._models else None
         self._nsfw = _nsfw() if images else None
@@ -60,7 +62,7 @@ class Local:
 
     def version(self, task: Task, caption: Caption) -> str:
         if task == "language":
-            return f"py3langid@{version('py3langid')}"
+            return self._language_version
         return "local:key_phrases" if task == "key_phrases" else self._models[task].version
 
     def captions(self, tasks: Sequence[Task], captions: Sequence[Caption]) -> dict[Task, list[Answer]]:
