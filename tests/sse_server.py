@@ -17,7 +17,7 @@ class SseServer(LocalServer):
     and silent, as a live stream's would.
 
     Args:
-        events: what there is to tell.
+        events: what there is to tell; bytes are told as they are.
         cut_every: the connection is cut after this many events; 0: never. The cut comes in the middle of an event.
         repeat_on_reconnect: how many events before the place to resume are told again.
         too_many_requests_at: the number of the connection (from 1) that is answered 429, once; 0: none.
@@ -31,7 +31,7 @@ class SseServer(LocalServer):
 
     def __init__(
         self,
-        events: Sequence[dict[str, Any]],
+        events: Sequence[dict[str, Any] | bytes],
         *,
         cut_every: int = 0,
         repeat_on_reconnect: int = 0,
@@ -95,7 +95,7 @@ class SseServer(LocalServer):
                 self.wfile.flush()
                 server._closing.wait(60)
 
-            def _tell(self, offset: int, event: dict[str, Any]) -> None:
+            def _tell(self, offset: int, event: dict[str, Any] | bytes) -> None:
                 self._write(_as_sse(offset, event))
 
             def _write(self, piece: bytes, cut: int = 0) -> None:
@@ -109,6 +109,7 @@ class SseServer(LocalServer):
         return f"{self.address}/v2/stream"
 
 
-def _as_sse(offset: int, event: dict[str, Any]) -> bytes:
+def _as_sse(offset: int, event: dict[str, Any] | bytes) -> bytes:
     position = json.dumps([{"topic": "eqiad.mediawiki.recentchange", "partition": 0, "offset": offset}])
-    return f"event: message\nid: {position}\ndata: {json.dumps(event, ensure_ascii=False)}\n\n".encode()
+    data = event if isinstance(event, bytes) else json.dumps(event, ensure_ascii=False).encode()
+    return b"event: message\nid: " + position.encode() + b"\ndata: " + data + b"\n\n"

@@ -1,0 +1,218 @@
+"""One run of all jobs while a seeded story is told, and what happens to it: the faults."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from elasticsearch import ApiError, TransportError
+
+from settings import ROOT
+from stack import cluster, flink, jobs, processes
+from stack.demo import JOBS
+from tests.e2e.conftest import Pipeline, restarts
+from tests.faults.accounts import SCORE_WAIT_SECONDS, Accounts
+from tests.faults.ledger import Ledger
+from tests.faults.slow_proxy import SlowProxy
+from tests.faults.story import Story, Told
+
+PER_SECOND = 400  # records, while nothing is wrong
+SAY_SECONDS = 10
+ACCOUNTED_SECONDS = 420  # for all that was sent to be where it belongs
+GROWING = ("wiki_edits", "social_posts", "moderation_messages")
+
+
+@dataclass
+class Outcome:
+    """What a case has shown; seconds are of the clock, None where nothing was away."""
+
+    events: int
+    fault_seconds: float
+    recovery_seconds: float | None
+    accounted_seconds: float
+    restarts: int
+
+
+@dataclass
+class Run:
+    """The jobs, the story, what was sent of it, and its accounts."""
+
+    pipeline: Pipeline
+    story: Story
+    ledger: Ledger
+    accounts: Accounts
+    proxy: SlowProxy
+    changed: dict[str, dict[str, str]] = field(default_factory=dict)  # settings of single jobs, by job
+    divert: Callable[[Told], bool] | None = None  # takes a record and sends it by another way, or does not take it
+    held: threading.Event = field(default_factory=threading.Event)  # set: no posts are sent
+
+    def submit(self) -> dict[str, str]:
+        """Submit all jobs, two at a time, each from where it ended if it has run; returns their ids by name."""
+
+        def one(job: str) -> str:
+            environment = self.pipeline.environment | self.changed.get(job, {})
+            return jobs.submit(job, prefix=self.pipeline.prefix, environment=environment).job_id
+
+        with ThreadPoolExecutor(2) as pool:
+            return dict(zip(JOBS, pool.map(one, JOBS), strict=True))
+
+    def running(self) -> dict[str, str]:
+        """The ids of the jobs that run, by name."""
+        return {
+            job.name.removeprefix(self.pipeline.prefix): job.job_id
+            for job in jobs.listed()
+            if job.name.startswith(self.pipeline.prefix) and job.state not in jobs.ENDED
+        }
+
+    def go(
+        self,
+        events: int,
+        fault: Callable[[Run], None],
+        *,
+        told: Callable[[Iterator[Told]], Iterator[Told]] = iter,
+        is_away: bool = True,
+    ) -> Outcome:
+        """Tell so much of the story; after a quarter of it comes the fault; then wait for the accounts to be right."""
+        before = self.ledger.count
+        quarter = threading.Event()
+        failures: list[Exception] = []
+
+        def tell() -> None:
+            try:
+                self._tell(told(self.story.take(events)), events // 4, quarter)
+                self.ledger.flush()
+            except Exception as error:  # noqa: BLE001 (the test's thread raises it)
+                failures.append(error)
+            finally:
+                quarter.set()
+
+        telling = threading.Thread(target=tell, name="story")
+        telling.start()
+        quarter.wait()
+        began = time.monotonic()
+        fault(self)
+        over = time.monotonic()
+        recovered = self._until_documents_come(over) if is_away else None
+        telling.join()
+        if failures:
+            raise failures[0]
+        ended = time.monotonic()
+        self._until_accounted()
+        return Outcome(
+            events=self.ledger.count - before,
+            fault_seconds=over - began,
+            recovery_seconds=recovered,
+            accounted_seconds=time.monotonic() - ended,
+            restarts=sum(map(restarts, self.running().values())),
+        )
+
+    def _tell(self, told: Iterator[Told], quarter: int, reached: threading.Event) -> None:
+        began = time.monotonic()
+        waiting: list[Told] = []
+        for number, record in enumerate(told):
+            if number == quarter:
+                reached.set()
+            if (ahead := began + number / PER_SECOND - time.monotonic()) > 0:
+                time.sleep(ahead)
+            if self.divert and self.divert(record):
+                continue
+            if record.topic == "social_media" and self.held.is_set():
+                waiting.append(record)
+                continue
+            while waiting and not self.held.is_set():
+                self.ledger.send(waiting.pop(0))
+            self.ledger.send(record)
+        while self.held.is_set():
+            time.sleep(0.1)
+        for record in waiting:
+            self.ledger.send(record)
+
+    def _until_documents_come(self, since: float) -> float:
+        """Seconds from `since` until each of three jobs has written a document that was not there then."""
+        first: dict[str, int] = {}
+        missing = set(GROWING)
+        while missing and time.monotonic() < since + ACCOUNTED_SECONDS:
+            for index in sorted(missing):
+                try:
+                    count = self.pipeline.count(index)
+                except (ApiError, TransportError):
+                    continue
+                if count > first.setdefault(index, count):
+                    missing.discard(index)
+            time.sleep(0.2)
+        assert not missing, f"no new document in {missing} after the fault"
+        return time.monotonic() - since
+
+    def _until_accounted(self) -> None:
+        """Wait until all of the accounts agree, and say now and then what does not yet."""
+        deadline = time.monotonic() + ACCOUNTED_SECONDS
+        said = time.monotonic()
+        for check in self.accounts.checks():
+            while True:
+                try:
+                    check()
+                    break
+                except AssertionError as error:
+                    failed = {job.name: job.state for job in jobs.listed() if job.state == "FAILED"}
+                    assert not failed, failed
+                    if time.monotonic() > deadline:
+                        raise
+                    if time.monotonic() > said + SAY_SECONDS:
+                        said = time.monotonic()
+                        print(f"  {check.__name__} waits: {str(error).splitlines()[0][:160] if str(error) else ''}")
+                    time.sleep(1)
+
+
+def kill(name: str) -> None:
+    """End a part of the stack at once, with all its processes (SIGKILL)."""
+    for pid in processes.members(name):
+        os.kill(pid, signal.SIGKILL)
+    deadline = time.monotonic() + 30
+    while processes.members(name):
+        assert time.monotonic() < deadline, f"{name} does not end"
+        time.sleep(0.1)
+
+
+def start_again(name: str) -> None:
+    """Start a part of the stack that was killed, and wait until it is healthy."""
+    part = next(one for one in cluster.parts() if one.name == name)
+    part.start()
+    deadline = time.monotonic() + part.start_seconds
+    while reason := part.health():
+        assert time.monotonic() < deadline, f"{name} {reason}"
+        assert processes.pid(name), f"{name} ended while it started"
+        time.sleep(0.2)
+
+
+def program(run: Run, *arguments: str) -> subprocess.Popen[bytes]:
+    """`python -m …` in the background, under the run's prefix."""
+    return subprocess.Popen(
+        [sys.executable, "-m", *arguments],
+        cwd=ROOT,
+        env={**os.environ, **run.pipeline.environment},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def environment_of(proxy: SlowProxy, folder: Path) -> dict[str, str]:
+    """What the jobs of a run have set: all that they write goes through the proxy."""
+    return {
+        "CROWDPULSE_ELASTICSEARCH_HOSTS": proxy.address,
+        "CROWDPULSE_WIKI_SCORE_WAIT_SECONDS": str(SCORE_WAIT_SECONDS),
+        "CROWDPULSE_ENRICH_LEDGER": str(folder / "ledger.sqlite"),
+    }
+
+
+def flink_checkpoints(job_id: str) -> dict[str, int]:
+    """How many checkpoints of a job are completed, failed and so on."""
+    counts: dict[str, int] = flink.rest(f"/jobs/{job_id}/checkpoints")["counts"]
+    return counts
