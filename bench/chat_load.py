@@ -34,6 +34,7 @@ from rich.table import Table
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
+from connections import kafka_options
 from producers._chat_texts import friendly
 from producers._command_line import positive, whole_number
 from settings import settings
@@ -216,7 +217,7 @@ def in_kafka(rooms: str, since: float) -> dict[str, int] | None:
     """
     ids: list[Counter[str]] = []
     try:
-        consumer = KafkaConsumer(bootstrap_servers=settings().kafka_bootstrap_servers, bootstrap_timeout_ms=3_000)
+        consumer = KafkaConsumer(**kafka_options(), bootstrap_timeout_ms=3_000)
         for topic in (settings().prefix + "chat_messages", settings().prefix + "moderation_decisions"):
             partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
             consumer.assign(partitions)
