@@ -25,6 +25,7 @@ from tests.faults.story import CHAT, WIKIMEDIA
 SCORE_WAIT_SECONDS = 20
 REVISION_STREAMS = WIKIMEDIA[:5]
 PAGE_STREAMS = WIKIMEDIA[6:]
+NOT_COUNTED = ("wiki", "is_bot", "window_start", "window_end", "language", "country")
 MINUTE, TEN_MINUTES, HOUR = timedelta(minutes=1), timedelta(minutes=10), timedelta(hours=1)
 
 
@@ -90,7 +91,7 @@ class Accounts:
         }
         told = {
             (one["wiki"], one["is_bot"], one["window_start"]): {
-                name: one[name] for name in next(iter(activity.values()))
+                name: value for name, value in one.items() if name not in NOT_COUNTED
             }
             for one in self._run.documents("wiki_activity").values()
             if one["window_end"] <= iso(closed)
@@ -267,14 +268,13 @@ class Accounts:
         return [record for record in self._topics.records(topic, committed=committed) if record.value is not None]
 
     def _usable(self, topic: str) -> list[tuple[Place, Document]]:
-        """Records that are no dead letters and no canaries, which are Wikimedia's heartbeat."""
+        """Records that are no dead letters."""
         broken = self._ledger.broken[topic]
-        found = [
+        return [
             (record.place, json.loads(record.value or b""))
             for record in self._records(topic)
             if record.value not in broken
         ]
-        return [(place, one) for place, one in found if one.get("meta", {}).get("domain") != "canary"]
 
     def _messages(self) -> list[tuple[Place, Document]]:
         """The chat's messages, without the ticks that tell only the time."""
@@ -290,7 +290,7 @@ class Accounts:
 
 
 def _passed(events: list[tuple[Place, Document]], time: Callable[[Document], datetime]) -> datetime:
-    """The time that every partition has reached; an event up to an hour behind holds none up."""
+    """The time that every partition has reached."""
     newest: dict[int, datetime] = {}
     for place, event in events:
         newest[place[0]] = max(newest.get(place[0], time(event)), time(event))

@@ -51,7 +51,7 @@ class Run:
     accounts: Accounts
     proxy: SlowProxy
     changed: dict[str, dict[str, str]] = field(default_factory=dict)  # settings of single jobs, by job
-    divert: Callable[[Told], bool] | None = None  # takes a record and sends it by another way, or does not take it
+    by_the_producer: list[Told] = field(default_factory=list)  # what a producer of the product is to send
     held: threading.Event = field(default_factory=threading.Event)  # set: no posts are sent
 
     def submit(self) -> dict[str, str]:
@@ -77,7 +77,7 @@ class Run:
         events: int,
         fault: Callable[[Run], None],
         *,
-        told: Callable[[Iterator[Told]], Iterator[Told]] = iter,
+        told: Callable[[Run, Iterator[Told]], Iterator[Told]],
         is_away: bool = True,
     ) -> Outcome:
         """Tell so much of the story; after a quarter of it comes the fault; then wait for the accounts to be right."""
@@ -87,7 +87,7 @@ class Run:
 
         def tell() -> None:
             try:
-                self._tell(told(self.story.take(events)), events // 4, quarter)
+                self._tell(told(self, self.story.take(events)), events // 4, quarter)
                 self.ledger.flush()
             except Exception as error:  # noqa: BLE001 (the test's thread raises it)
                 failures.append(error)
@@ -122,8 +122,6 @@ class Run:
                 reached.set()
             if (ahead := began + number / PER_SECOND - time.monotonic()) > 0:
                 time.sleep(ahead)
-            if self.divert and self.divert(record):
-                continue
             if record.topic == "social_media" and self.held.is_set():
                 waiting.append(record)
                 continue

@@ -66,6 +66,8 @@ class Story:
             WIKIMEDIA, seed=seed, start=start, duplicates=COPIES, late=LATE, malformed=MALFORMED
         )
         for event in events:
+            if event.kind == "canary":  # Wikimedia's heartbeat, which no producer passes on
+                continue
             yield Told(STREAMS[event.stream].topic, event.key, event.value, event.kind != "malformed")
 
     @staticmethod

@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from unittest import mock
 
@@ -34,6 +35,7 @@ EVENTS = int(os.environ.get("CROWDPULSE_FAULT_EVENTS", "0"))
 SEED = int(os.environ.get("CROWDPULSE_FAULT_SEED", "11"))
 AWAY_SECONDS = 30
 DISK_MEGABYTES = 512
+MESSAGES = 300  # by the service
 
 pytestmark = [
     pytest.mark.stack,
@@ -93,57 +95,58 @@ def disk_full(run: Run) -> None:
     run.pipeline.wait_for("a checkpoint again", lambda: flink_checkpoints(job)["completed"] > completed, 180)
 
 
+def by_the_producer(run: Run, told: Iterator[Told]) -> Iterator[Told]:
+    """All but recent changes, which the producer is to bring."""
+    records = list(told)
+    run.by_the_producer = [record for record in records if record.topic == "wiki_recentchange" and record.is_usable]
+    taken = set(map(id, run.by_the_producer))
+    return iter([record for record in records if id(record) not in taken])
+
+
 def producer_killed(run: Run) -> None:
-    """Edits come by the producer, from a server of events; it is killed twice and goes on where Kafka had them all."""
-    events: list[Told] = []
-
-    def taken(record: Told) -> bool:
-        is_edit = record.topic == "wiki_recentchange" and record.is_usable and record.key is not None
-        if is_edit:
-            events.append(record)
-        return is_edit
-
-    run.divert = taken
-    time.sleep(10)
-    run.divert = None
+    """Recent changes come by the producer, which is killed twice and goes on from where Kafka had them all."""
     run.ledger.may_repeat.add("wiki_recentchange")
-    with SseServer([record.value for record in events]) as server:
-        for record in events:
-            run.ledger.note(record)
+    for record in run.by_the_producer:
+        run.ledger.note(record)
+    with SseServer([record.value for record in run.by_the_producer]) as server:
         command = ["producers.wikimedia", "--url", server.url, "--stream", "recentchange"]
-        for seconds in (4, 4):
+        for _ in range(2):
             producer = program(run, *command)
-            time.sleep(seconds)
+            time.sleep(4)
             producer.kill()
             producer.wait(30)
-        finishing = program(run, *command, "--stall-seconds", "3", "--give-up-seconds", "1")
-        run.pipeline.wait_for("the producer's end", lambda: finishing.poll() is not None, 120)
+        last = run.by_the_producer[-1].value
+        finishing = program(run, *command)
+        run.pipeline.wait_for(
+            "the last event", lambda: any(one.value == last for one in run.accounts.records("wiki_recentchange")), 120
+        )
+        finishing.terminate()
+        finishing.wait(30)
 
 
 def service_killed(run: Run) -> None:
-    """People chat by the moderation service; what was not answered before it is killed is sent again."""
-    environment = run.pipeline.environment
+    """People chat by the moderation service; what was not answered before it is killed, they send again."""
     folder = settings().state_dir / "tmp"
     folder.mkdir(parents=True, exist_ok=True)
-    unanswered: dict[str, str] = {str(uuid.uuid4()): f"hello number {number}" for number in range(300)}
+    unanswered = {str(uuid.uuid4()): f"hello, this is number {number}" for number in range(MESSAGES)}
     for identity, text in unanswered.items():
-        run.ledger.note_message({"room": ROOMS[0], "message_id": identity, "user_name": "faulty", "text": text})
-    for kill_after in (100, 100, None):
-        service = Service(run.pipeline.prefix, folder, environment)
-        answered = 0
-        with service.join(ROOMS[0], f"faulty {kill_after}") as person:
-            for identity, text in list(unanswered.items()):
-                person.send(text, identity)
-                if kill_after and answered > kill_after - 30:
-                    continue  # these are on their way when it is killed
-                person.hear("message", identity)
-                del unanswered[identity]
-                answered += 1
-                if answered == kill_after:
-                    break
-            if kill_after:
-                service.kill()
-        if not kill_after:
+        run.ledger.note_message({"room": ROOMS[0], "message_id": identity, "text": text})
+    for until in (MESSAGES * 2 // 3, MESSAGES // 3, 0):
+        service = Service(run.pipeline.prefix, folder, run.pipeline.environment)
+        while len(unanswered) > until:
+            # So few by each that nobody floods.
+            mine = dict(islice(unanswered.items(), 5))
+            with service.join(ROOMS[0], f"visitor {uuid.uuid4()}") as person:
+                for identity, text in mine.items():
+                    person.send(text, identity)
+                if len(unanswered) - len(mine) <= until and until:
+                    break  # these are on their way when it is killed
+                for identity in mine:
+                    person.hear("message", identity)
+                    del unanswered[identity]
+        if until:
+            service.kill()
+        else:
             service.stop()
 
 
@@ -171,9 +174,10 @@ def upgraded(run: Run) -> None:
 
 
 def _all_judged(run: Run) -> bool:
-    run.ledger.flush()
-    usable = [one for one in run.accounts.records("social_media") if one.value not in run.ledger.broken["social_media"]]
-    return len(run.accounts.records("scored_posts", committed=True)) == len(usable)
+    records = run.accounts.records("social_media")
+    usable = [one for one in records if one.value not in run.ledger.broken["social_media"]]
+    judged = run.accounts.records("scored_posts", committed=True)
+    return len(records) == run.ledger.sent["social_media"].total() and len(judged) == len(usable)
 
 
 def clocks_jump(run: Run) -> None:
@@ -188,6 +192,11 @@ def nothing(run: Run) -> None:
     """The fault is in what is told."""
 
 
+def as_it_is(run: Run, told: Iterator[Told]) -> Iterator[Told]:
+    """The story unchanged."""
+    return told
+
+
 @dataclass(frozen=True)
 class Case:
     """A fault: its name, what it is in words, what happens, and to the story; `is_away`: a part was."""
@@ -195,7 +204,7 @@ class Case:
     name: str
     said: str
     fault: Callable[[Run], None]
-    told: Callable[[Iterator[Told]], Iterator[Told]] = iter
+    told: Callable[[Run, Iterator[Told]], Iterator[Told]] = as_it_is
     is_away: bool = True
 
 
@@ -206,11 +215,17 @@ CASES = [
     Case("kafka", f"kill -9 of Kafka (the only broker), {AWAY_SECONDS} s away", kafka_killed),
     Case("jobmanager", "kill -9 of the JobManager, all jobs restored", jobmanager_killed),
     Case("disk", f"the checkpoints' disk is full, {AWAY_SECONDS} s and more", disk_full),
-    Case("poison", "every fifth record malformed", nothing, poisoned, is_away=False),
+    Case("poison", "every fifth record malformed", nothing, lambda _run, told: poisoned(told), is_away=False),
     Case("upgrade", "savepoint, changed query, other parallelism", upgraded),
-    Case("producer", "kill -9 of the producer, twice", producer_killed, is_away=False),
+    Case("producer", "kill -9 of the producer, twice", producer_killed, by_the_producer, is_away=False),
     Case("service", "kill -9 of the moderation service, twice", service_killed, is_away=False),
-    Case("clocks", "producers' clocks an hour ahead and back", clocks_jump, with_wrong_clocks, is_away=False),
+    Case(
+        "clocks",
+        "producers' clocks an hour ahead and back",
+        clocks_jump,
+        lambda _run, told: with_wrong_clocks(told),
+        is_away=False,
+    ),
 ]
 
 
