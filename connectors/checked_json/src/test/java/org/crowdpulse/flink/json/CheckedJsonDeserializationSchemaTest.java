@@ -4,9 +4,12 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.junit.jupiter.params.provider.Arguments.arguments;
 
+import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.time.Instant;
+import java.util.Arrays;
 import java.util.List;
+import java.util.Random;
 import java.util.stream.Stream;
 import org.apache.flink.api.common.serialization.DeserializationSchema.InitializationContext;
 import org.apache.flink.metrics.MetricGroup;
@@ -210,6 +213,68 @@ class CheckedJsonDeserializationSchemaTest {
         RowData row = read("{\"price\":" + number + "," + GOOD_META + ",\"title\":\"a\"}");
 
         assertThat(row.getDecimal(8, 6, 2)).hasToString(expected);
+    }
+
+    /** Good records with bytes changed, cut out and doubled, the same ones in each run. */
+    @Test
+    void whateverTheBytesAreThereIsARowWithAReasonOrWithAllThatIsRequired() throws Exception {
+        String good =
+                """
+                {"meta": {"id": "7", "dt": "2021-08-27T15:20:17.123+02:00"}, "title": "\\u0141\\ud83d\\ude00é",
+                 "likes": -9007199254740993, "small": 7, "share": 1e3, "bot": true, "tags": ["a", null],
+                 "scores": {"x": 0.5}, "price": 12.34, "bytes": "AAE=", "day": "1970-01-03", "hour": "00:00:01",
+                 "local": "2021-08-27T13:20:17"}
+                """;
+        List<String> pieces =
+                List.of(
+                        "\"", "\\", "{", "}", "[", "]", ",", ":", "null", "\\ud800", "1e999", "-", "\u0000",
+                        "9".repeat(30));
+        RowData.FieldGetter[] columns = new RowData.FieldGetter[COLUMNS.getFieldCount()];
+        Arrays.setAll(columns, i -> RowData.createFieldGetter(COLUMNS.getTypeAt(i), i));
+        CheckedJsonDeserializationSchema schema = schema();
+        Random random = new Random(7);
+        int bad = 0;
+        int runs = 20_000;
+
+        for (int run = 0; run < runs; run++) {
+            byte[] record = changed(utf8(good), pieces, random);
+            RowData row = schema.deserialize(record);
+            boolean isBad = !row.isNullAt(ERROR);
+            bad += isBad ? 1 : 0;
+            assertThat(row.isNullAt(DETAIL)).isNotEqualTo(isBad);
+            assertThat(row.getBinary(RAW)).isSameAs(record);
+            for (int i = 0; i < columns.length; i++) {
+                Object value = columns[i].getFieldOrNull(row); // of the declared type, or this fails
+                assertThat(isBad && value != null).as("column %d of a bad record", i).isFalse();
+            }
+            assertThat(isBad || !row.isNullAt(1) && !row.getRow(0, 2).isNullAt(1)).isTrue();
+        }
+
+        assertThat(bad).isBetween(runs / 4, runs * 19 / 20);
+    }
+
+    private static byte[] changed(byte[] record, List<String> pieces, Random random) {
+        byte[] bytes = record.clone();
+        for (int change = random.nextInt(4); change >= 0 && bytes.length > 1; change--) {
+            int from = random.nextInt(bytes.length);
+            int to = Math.min(bytes.length, from + random.nextInt(6));
+            byte[] between =
+                    switch (random.nextInt(4)) {
+                        case 0 -> new byte[] {(byte) random.nextInt(256)};
+                        case 1 -> new byte[0];
+                        case 2 -> Arrays.copyOfRange(bytes, from, to);
+                        default -> utf8(pieces.get(random.nextInt(pieces.size())));
+                    };
+            // Half of the changes add, the others replace what stood there.
+            int until = random.nextBoolean() ? to : from;
+            bytes =
+                    ByteBuffer.allocate(until + between.length + bytes.length - to)
+                            .put(bytes, 0, until)
+                            .put(between)
+                            .put(bytes, to, bytes.length - to)
+                            .array();
+        }
+        return bytes;
     }
 
     @Test
