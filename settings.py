@@ -280,7 +280,8 @@ class Settings(BaseSettings):
                 f"CROWDPULSE_KAFKA_SSL_CA is of no use with CROWDPULSE_KAFKA_SECURITY_PROTOCOL={protocol}:"
                 " SSL and SASL_SSL are what checks certificates"
             )
-        if self.elasticsearch_ssl_ca and "https://" not in self.elasticsearch_hosts:
+        # Kibana is checked by the same authority.
+        if self.elasticsearch_ssl_ca and "https://" not in self.elasticsearch_hosts + self.kibana_url:
             raise ValueError(
                 "CROWDPULSE_ELASTICSEARCH_SSL_CA is of no use with CROWDPULSE_ELASTICSEARCH_HOSTS="
                 f"{self.elasticsearch_hosts}: https:// is what checks certificates"

@@ -19,6 +19,9 @@ from pyflink.table.types import LocalZonedTimestampType
 from jobs._tables import ddl, sink_columns, statements
 from stack import cluster, flink
 
+# What disagrees in the accounts is told in full, as in the tests themselves.
+pytest.register_assert_rewrite("tests.e2e.accounts_social", "tests.faults.accounts")
+
 Row = dict[str, Any]
 
 

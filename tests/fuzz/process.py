@@ -7,6 +7,7 @@ they are imported, so a target's file may import them as every other file does.
 from __future__ import annotations
 
 import importlib
+import logging
 import sys
 from hashlib import sha256
 from pathlib import Path
@@ -20,6 +21,7 @@ OURS = ["connectors", "jobs", "models", "producers", "services", "settings", "ss
 
 def main() -> None:
     program, name, folder, *options = sys.argv
+    logging.disable(logging.CRITICAL)  # what is refused on purpose is logged
     with atheris.instrument_imports(include=OURS):
         target = importlib.import_module(f"tests.fuzz.targets.{name}")
     corpus = Path(folder)

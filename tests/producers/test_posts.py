@@ -98,9 +98,10 @@ def test_each_share_is_an_option_and_malformed_ones_come_on_top(
     assert b"hologram" in b"".join(lines)
 
 
-def run(*arguments: str) -> subprocess.Popen[str]:
+def run(*arguments: str) -> subprocess.Popen[bytes]:
+    # Bytes: a text that is read in part, and then to the end, may be cut within a character.
     command = [sys.executable, "-m", "producers.posts", *arguments]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -110,7 +111,7 @@ def test_a_producer_that_is_stopped_says_what_it_did(number: signal.Signals) -> 
     for _ in range(20):
         assert json.loads(program.stdout.readline())["post_id"]
     program.send_signal(number)
-    _, said = program.communicate(timeout=30)
+    said = program.communicate(timeout=30)[1].decode()
 
     assert program.returncode == 0
     assert "Stopped." in said

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
@@ -25,8 +24,6 @@ MOST_BYTES = 8192
 NOW = 1_767_355_200_000  # 2026-01-02T12:00:00Z
 DEFAULT = Policy.default()
 FORMS = (Asked, KeyGiven, MuteGiven, VerdictGiven)
-
-logging.disable(logging.CRITICAL)
 
 
 def seeds() -> Iterator[bytes]:

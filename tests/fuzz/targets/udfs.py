@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Iterator
 
@@ -28,8 +27,6 @@ WORDS = keywords.read()
 LANGUAGES = (None, "und", "en", "de", "pt-BR", "xx", "")
 WEIGHTS = background.read_weights()
 REVERTS = load_reverts()
-
-logging.disable(logging.CRITICAL)
 
 
 def seeds() -> Iterator[bytes]:
