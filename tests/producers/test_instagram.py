@@ -251,11 +251,12 @@ def test_since_until_max_posts_and_limit_choose(tmp_path: Path) -> None:
 def test_with_a_rate_it_goes_on_until_it_is_stopped(tmp_path: Path) -> None:
     arguments = ["--user", "anna", "--backfill-days", "0", "--rate", "600", "--no-pictures", "--output", "-"]
     command = [sys.executable, "-m", "producers.instagram", *arguments]
-    program = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # Bytes: a text that is read in part, and then to the end, may be cut within a character.
+    program = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert program.stdout
     lines = [json.loads(program.stdout.readline()) for _ in range(8)]
     program.terminate()
-    _, said = program.communicate(timeout=30)
+    said = program.communicate(timeout=30)[1].decode()
 
     assert program.returncode == 0
     assert "Stopped." in said

@@ -443,9 +443,10 @@ def test_a_position_that_cannot_be_stored_is_said(tmp_path: Path) -> None:
 CANARY = {"meta": {"domain": "canary", "stream": "mediawiki.page-create"}}
 
 
-def run(*arguments: str) -> subprocess.Popen[str]:
+def run(*arguments: str) -> subprocess.Popen[bytes]:
+    # Bytes: a text that is read in part, and then to the end, may be cut within a character.
     command = [sys.executable, "-m", "producers.wikimedia", *arguments]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 def test_canaries_of_a_recording_are_dropped_and_counted(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -496,7 +497,7 @@ def test_a_producer_that_is_stopped_says_what_it_did(number: signal.Signals) -> 
     assert producer.stdout
     assert json.loads(producer.stdout.readline())["meta"]["stream"] == "mediawiki.recentchange"
     producer.send_signal(number)
-    _, said = producer.communicate(timeout=10)
+    said = producer.communicate(timeout=10)[1].decode()
 
     assert producer.returncode == 0
     assert "Stopped." in said
