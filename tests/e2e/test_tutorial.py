@@ -32,7 +32,7 @@ TEMPLATE = f"kibana/index_templates/{JOB}.json"
 DASHBOARD = "kibana/dashboards/23_wikipedia_contested.yaml"
 STORY = (8000, "--seed", "1", "--backfill-minutes", "12", "--rate", "12")
 COPIED = (
-    "pyproject.toml", "connectors", "jobs", "kibana", "models", "stack", "tests", "udfs",
+    "pyproject.toml", "connectors", "jobs", "kibana", "models", "services", "stack", "tests", "udfs",
     *(file.name for file in ROOT.glob("*.py")),
 )  # fmt: skip
 
@@ -46,7 +46,9 @@ def tree(tmp_path: Path) -> Path:
     copy.mkdir()
     for name in COPIED:
         if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("target", "__pycache__", ".*"))
+            shutil.copytree(
+                ROOT / name, copy / name, ignore=shutil.ignore_patterns("target", "node_modules", "__pycache__", ".*")
+            )
         else:
             shutil.copy(ROOT / name, copy / name)
     for name, text in FILES.items():
