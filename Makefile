@@ -7,8 +7,6 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3; do \
 	done; echo python3)
 SOURCE ?= synthetic
 RUN := .venv/bin/python
-# What `make test` runs on the secured stack too: Kafka to Flink to Elasticsearch and back.
-SECURED_E2E := tests/e2e/test_wiki_edits.py::test_malformed_records_are_dead_letters_and_the_repaired_ones_count
 
 .PHONY: help demo view up down status test fuzz test-compose faults check audit sbom format bench soak profile sql dashboards \
 	lineage environment training-environment tools clean
@@ -44,7 +42,6 @@ test: environment-dev training-environment chart-libraries  ## All tests: Java, 
 	OMP_NUM_THREADS=1 .venv-training/bin/python -m pytest --confcutdir=tests/models tests/models
 	PYTHONHASHSEED=0 $(RUN) -m pytest -m "not stack" --numprocesses 2 --dist loadfile
 	$(RUN) -m pytest -m stack
-	$(MAKE) --no-print-directory test-secured TESTS="tests/stack/test_secured.py $(SECURED_E2E)"
 
 # A stack of its own beside the open one, with the same jars: what has TLS and logins cannot be both.
 test-secured: environment-dev  ## The end-to-end tests on the secured stack: TLS and logins, each role with its own rights
