@@ -24,7 +24,7 @@ from rich.console import Console
 
 from bench import each_job, growth, latency, report, results, scoring, sink
 from bench.results import Results, Row
-from bench.runs import load, place, run_job
+from bench.runs import load, local_stack, place, run_job
 from producers._command_line import whole_number
 from stack import cluster, layout
 from stack.errors import StackError
@@ -138,16 +138,12 @@ def main(arguments: list[str] | None = None) -> int:
     found = Results(results.machine())
     if not chosen.whole and file(chosen).exists():
         found.rows = Results.read(file(chosen)).rows
-    ran = all(state.healthy for state in cluster.states() if state.part)
     try:
-        cluster.up(console)
-        failed = measure(console, found, chosen, events)
+        with local_stack(console):
+            failed = measure(console, found, chosen, events)
     except StackError as error:
         console.print(str(error), style="red", highlight=False, markup=False)
         return 1
-    finally:
-        if not ran:
-            cluster.down(console)
     console.print(report.table(found))
     console.print(
         f"{(time.monotonic() - began) / 60:.0f} minutes; the figures: {layout.shown(found.save(file(chosen)))}"

@@ -28,6 +28,7 @@ from bench.loads import LOADS, Message
 from bench.measure import Run
 from bench.results import Row
 from bench.runs import load, per_million, place, run_job
+from connections import confluent_kafka_options
 from settings import settings
 from stack import flink, processes
 
@@ -135,7 +136,7 @@ def by_partitions(console: Console, job: str, events: int, rounds: int) -> list[
 def place_with_partitions(topics: tuple[str, ...], number: int) -> Iterator[str]:
     """A place whose `topics` have so many partitions."""
     with place() as prefix:
-        admin = AdminClient({"bootstrap.servers": settings().kafka_bootstrap_servers})
+        admin = AdminClient(confluent_kafka_options())
         for deleted in admin.delete_topics([prefix + topic for topic in topics]).values():
             deleted.result(timeout=30)
         time.sleep(1)  # a deleted topic's name is free a moment later

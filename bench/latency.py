@@ -29,6 +29,7 @@ from bench import loads
 from bench.measure import Run, Usage
 from bench.results import Row
 from bench.runs import place
+from connections import confluent_kafka_options
 from settings import settings
 from stack import jobs
 from stack.errors import StackError
@@ -90,7 +91,7 @@ class Watch:
 
 def _paced(prefix: str, values: list[tuple[bytes | None, bytes]], rate: float) -> None:
     """Send the posts evenly in time."""
-    producer = Producer({"bootstrap.servers": settings().kafka_bootstrap_servers, "linger.ms": 5})
+    producer = Producer({**confluent_kafka_options(), "linger.ms": 5})
     began = time.monotonic()
     for number, (key, value) in enumerate(values):
         ahead = began + number / rate - time.monotonic()
@@ -105,7 +106,7 @@ def _straight(prefix: str) -> None:
     """Kafka to Elasticsearch, a bulk request for what a poll gives, until it is ended."""
     consumer = Consumer(
         {
-            "bootstrap.servers": settings().kafka_bootstrap_servers,
+            **confluent_kafka_options(),
             "group.id": f"{prefix}straight",
             "auto.offset.reset": "earliest",
         }
@@ -140,7 +141,7 @@ def sent(prefix: str, count: int) -> dict[str, float]:
     """When each post was produced first, in seconds since 1970, by the time of its record."""
     consumer = Consumer(
         {
-            "bootstrap.servers": settings().kafka_bootstrap_servers,
+            **confluent_kafka_options(),
             "group.id": f"{prefix}sent",
             "auto.offset.reset": "earliest",
         }

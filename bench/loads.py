@@ -15,11 +15,11 @@ from typing import NamedTuple
 import orjson
 from confluent_kafka import Consumer, Producer, TopicPartition
 
+from connections import confluent_kafka_options
 from producers import synthetic_instagram, synthetic_posts, synthetic_wikimedia
 from producers._instagram_records import records
 from producers._wikimedia_streams import NAMES, STREAMS
 from producers.chat import conversation
-from settings import settings
 
 SEED = 7
 POSTS_OF_A_PERSON = 50
@@ -116,7 +116,7 @@ def client() -> Producer:
     """A producer that puts keys where Kafka's own clients and kafka-python do."""
     return Producer(
         {
-            "bootstrap.servers": settings().kafka_bootstrap_servers,
+            **confluent_kafka_options(),
             "linger.ms": 50,
             "queue.buffering.max.messages": 200_000,
             "partitioner": "murmur2_random",
@@ -148,7 +148,7 @@ def send(prefix: str, messages: Iterable[Message]) -> None:
 
 def count(prefix: str, topics: Iterable[str]) -> int:
     """How many records the topics hold, the markers of transactions counted too."""
-    consumer = Consumer({"bootstrap.servers": settings().kafka_bootstrap_servers, "group.id": f"{prefix}count"})
+    consumer = Consumer({**confluent_kafka_options(), "group.id": f"{prefix}count"})
     total = 0
     try:
         for topic in topics:

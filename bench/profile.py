@@ -26,9 +26,9 @@ from rich.console import Console
 
 from bench import each_job
 from bench.measure import PYTHON, processes_by_kind
-from bench.runs import BOUNDED, LONGEST_SECONDS, SCRIPT, load, place
+from bench.runs import BOUNDED, LONGEST_SECONDS, SCRIPT, load, local_stack, place
 from producers._command_line import positive, whole_number
-from stack import cluster, flink, java, jobs, layout, processes
+from stack import flink, java, jobs, layout, processes
 from stack.errors import StackError
 
 MOST = 40
@@ -171,17 +171,13 @@ def main(arguments: list[str] | None = None) -> int:
     top.add_argument("--blackhole", action="store_true", help="throw away what it writes")
     options = top.parse_args(arguments)
     console = Console() if sys.stdout.isatty() else Console(width=160)
-    ran = all(state.healthy for state in cluster.states() if state.part)
+    events = options.events or each_job.EVENTS[options.job]
     try:
-        cluster.up(console)
-        events = options.events or each_job.EVENTS[options.job]
-        text = profile(console, options.job, events, options.seconds, blackhole=options.blackhole)
+        with local_stack(console):
+            text = profile(console, options.job, events, options.seconds, blackhole=options.blackhole)
     except StackError as error:
         console.print(str(error), style="red", highlight=False, markup=False)
         return 1
-    finally:
-        if not ran:
-            cluster.down(console)
     console.print(text, highlight=False, markup=False)
     console.print(f"In {layout.shown(folder())}: {options.job}.txt, {options.job}.jfr, {options.job}-worker-N.txt")
     return 0

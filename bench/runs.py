@@ -6,7 +6,7 @@ import json
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +17,7 @@ from rich.console import Console
 from bench import loads
 from bench.measure import Run, Usage, run_time
 from services.elasticsearch import elasticsearch_client
-from stack import elasticsearch, jobs, kafka, layout
+from stack import cluster, elasticsearch, jobs, kafka, layout
 from stack.errors import StackError
 
 SCRIPT = Path(__file__).with_name("bench_job.py")
@@ -89,16 +89,7 @@ def run_job(
         "BENCH_SINKS": ",".join(sinks),
     }
     with FirstDocument(prefix) as first, Usage() as used:
-        submitted = jobs.submit_script(
-            SCRIPT,
-            name=prefix + job,
-            fresh=True,
-            parallelism=parallelism,
-            environment=environment,
-            wait_seconds=LONGEST_SECONDS,
-        )
-        jobs.wait(submitted.job_id, seconds=LONGEST_SECONDS)
-        seconds = run_time(submitted.job_id)
+        seconds = seconds_of(SCRIPT, prefix + job, environment, parallelism)
     forget_checkpoints(prefix)
     with elasticsearch_client(120) as client:
         client.indices.refresh(index=f"{prefix}*")
@@ -107,6 +98,32 @@ def run_job(
         raise StackError(f"{job}: {documents:,} documents {'in spite of' if blackhole else 'without'} a blackhole.")
     more = {"first_document_seconds": first.seconds} if first.seconds else {}
     return Run(events / seconds, seconds, events, documents, used.cpu_seconds, used.peak_mb, more)
+
+
+def seconds_of(script: Path, name: str, environment: Mapping[str, str], parallelism: int | None = None) -> float:
+    """How long a job runs over what its topics hold, from its first task running to its end. Raises StackError."""
+    submitted = jobs.submit_script(
+        script,
+        name=name,
+        fresh=True,
+        parallelism=parallelism,
+        environment=environment,
+        wait_seconds=LONGEST_SECONDS,
+    )
+    jobs.wait(submitted.job_id, seconds=LONGEST_SECONDS)
+    return run_time(submitted.job_id)
+
+
+@contextmanager
+def local_stack(console: Console) -> Iterator[None]:
+    """The local stack: the one that runs already, or one that is stopped again afterwards. Raises StackError."""
+    ran = all(state.healthy for state in cluster.states() if state.part)
+    try:
+        cluster.up(console)
+        yield
+    finally:
+        if not ran:
+            cluster.down(console)
 
 
 class FirstDocument:

@@ -19,12 +19,12 @@ from rich.console import Console
 
 from bench.each_job import TRAINING
 from bench.loads import Message, send
-from bench.measure import Run, Usage, run_time
+from bench.measure import Run, Usage
 from bench.results import Row
-from bench.runs import LONGEST_SECONDS, forget_checkpoints, place
+from bench.runs import forget_checkpoints, place, seconds_of
 from bench.scoring_alone import texts
+from connections import confluent_kafka_options
 from settings import ROOT, settings
-from stack import jobs
 from stack.errors import StackError
 
 SCRIPT = Path(__file__).with_name("scoring_job.py")
@@ -49,7 +49,7 @@ def messages(count: int) -> Iterator[Message]:
 
 def fill(prefix: str, count: int) -> None:
     """Make the topics and fill them."""
-    admin = AdminClient({"bootstrap.servers": settings().kafka_bootstrap_servers})
+    admin = AdminClient(confluent_kafka_options())
     for made in admin.create_topics([NewTopic(f"{prefix}{name}", 4, 1) for name in ("messages", "scores")]).values():
         made.result(timeout=30)
     send(prefix, messages(count))
@@ -59,15 +59,7 @@ def run(prefix: str, count: int, scores: str) -> Run:
     """One run of the job over the whole topic; `value` is texts a second."""
     environment = {"CROWDPULSE_PREFIX": prefix, "BENCH_SCORES": scores}
     with Usage() as used:
-        submitted = jobs.submit_script(
-            SCRIPT,
-            name=f"{prefix}scoring_bench",
-            fresh=True,
-            environment=environment,
-            wait_seconds=LONGEST_SECONDS,
-        )
-        jobs.wait(submitted.job_id, seconds=LONGEST_SECONDS)
-        seconds = run_time(submitted.job_id)
+        seconds = seconds_of(SCRIPT, f"{prefix}scoring_bench", environment)
     forget_checkpoints(prefix)
     return Run(count / seconds, seconds, count, 0, used.cpu_seconds, used.peak_mb)
 

@@ -39,13 +39,13 @@ from bench.latency import process
 from bench.loads import CHAT_ROOMS, CHAT_USERS, SEED, Message, client
 from bench.measure import memory_mb
 from bench.results import Results
-from bench.runs import place
+from bench.runs import local_stack, place
 from producers import synthetic_posts, synthetic_wikimedia
 from producers._command_line import positive, share
 from producers._wikimedia_streams import NAMES, STREAMS
 from producers.chat import conversation
 from services.job_metrics import Flink, FlinkAway, Job, job_document
-from stack import cluster, flink, jobs, layout
+from stack import flink, jobs, layout
 from stack.errors import StackError
 
 SAMPLE_SECONDS = 10.0
@@ -266,17 +266,13 @@ def main(arguments: list[str] | None = None) -> int:
     except (FileNotFoundError, LookupError) as error:
         print(f"The capacity is not known: `make bench` measures it. ({error})", file=sys.stderr)
         return 2
-    ran = all(state.healthy for state in cluster.states() if state.part)
     try:
-        cluster.up(console)
-        console.print(", ".join(f"{name} {rate:,.0f}/s" for name, rate in chosen.items()))
-        found = run(console, options.minutes, options.share, chosen)
+        with local_stack(console):
+            console.print(", ".join(f"{name} {rate:,.0f}/s" for name, rate in chosen.items()))
+            found = run(console, options.minutes, options.share, chosen)
     except StackError as error:
         console.print(str(error), style="red", highlight=False, markup=False)
         return 1
-    finally:
-        if not ran:
-            cluster.down(console)
     results.folder().mkdir(parents=True, exist_ok=True)
     (results.folder() / "soak.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     console.print("\n".join(report.soaked(found)), highlight=False, markup=False)
