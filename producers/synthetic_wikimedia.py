@@ -28,6 +28,8 @@ LATE_SECONDS = 900.0
 CANARY_SHARE = 0.001
 NOMINAL_RATE = 50.0  # events/s, about what the public stream has
 LONGEST_PREDICTION_SECONDS = 8
+# Of rare events alone: so many changes that no stream tells of come at one moment, after that time passes with each.
+MOST_SILENT = 100
 
 
 def _as_bytes(fields: object) -> bytes:
@@ -78,8 +80,10 @@ def events(
     at_once = [stream for stream in streams if stream not in _SECONDS_AFTER]
     afterwards = [stream for stream in streams if stream in _SECONDS_AFTER]
     good = broken = 0
+    silent = 0  # changes in a row that no chosen stream tells of
+    silent_seconds = 0.0
     while True:
-        told = start + timedelta(seconds=good / rate)
+        told = start + timedelta(seconds=good / rate + silent_seconds)
         if predictions and predictions[0][0] <= told:
             _, _, stream, change = heapq.heappop(predictions)
             telling = [stream]
@@ -94,10 +98,14 @@ def events(
                     heapq.heappush(predictions, (due, next(predicted), stream, change))
             if noise.random() < CANARY_SHARE:
                 yield _canary(streams[int(noise.random() * len(streams))], told, change.request_id)
+        silent += 1
+        if silent > MOST_SILENT:
+            silent_seconds += 1 / rate
         for stream in telling:
             fields = _STREAMS[stream](change)
             if fields is None:
                 continue
+            silent = 0
             page = fields["title"] if stream == "recentchange" else change.page.id
             event = SyntheticEvent(stream, told, f"{change.page.wiki}:{page}".encode(), _as_bytes(fields))
             for record in (event, event._replace(kind="copy")) if noise.random() < duplicates else (event,):

@@ -372,3 +372,10 @@ def test_copies_malformed_records_and_canaries_are_told_apart() -> None:
     assert kinds["canary"] > 0
     assert originals == [without_times(event.value) for event in generated(len(originals))]
     assert sum(len(value) > 10_000 for value in malformed) == 50  # one of the ten kinds
+
+
+def test_rare_events_alone_go_on() -> None:
+    deletions = generated(30, ["page-delete"])
+
+    assert len(deletions) == 30
+    assert deletions[-1].time - deletions[0].time > timedelta(minutes=1)
