@@ -238,8 +238,9 @@ def judged_images(pictures: Table) -> Table:
         SELECT * FROM (
             SELECT
                 *,
-                ROW_NUMBER() OVER (
+                COUNT(*) OVER (
                     PARTITION BY username, life, post_id, content_hash, unscored_reason ORDER BY read_time
+                    ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
                 ) AS copy_number
             FROM {labelled}
             WHERE is_tombstone OR COALESCE(unscored_reason, '') <> 'forgotten'
@@ -386,7 +387,12 @@ def archived_checks(checks: Table) -> Table:
                     PARTITION BY username ORDER BY read_time ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
                 ) AS newest_place
             FROM (
-                SELECT *, ROW_NUMBER() OVER (PARTITION BY username, place ORDER BY read_time) AS same_place
+                SELECT
+                    *,
+                    COUNT(*) OVER (
+                        PARTITION BY username, place ORDER BY read_time
+                        ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+                    ) AS same_place
                 FROM {{states}}
             )
             WHERE same_place = 1
@@ -448,6 +454,9 @@ def main(arguments: list[str] | None = None) -> None:
     t_env = table_environment(JOB, reads=TOPICS, writes=[*written, *archived])
     # All state is of people: what was told longer ago than may be kept counts no more.
     t_env.get_config().set("table.exec.state.ttl", f"{chosen.background_retention_days} d")
+    # A person's records come together. One by one, each would make a state of the person anew, and take back the last.
+    for name, value in {"enabled": "true", "allow-latency": "1 s", "size": "5000"}.items():
+        t_env.get_config().set(f"table.exec.mini-batch.{name}", value)
     try:
         declare_functions(t_env, chosen)
     except ValueError as error:  # a wrong file of config/

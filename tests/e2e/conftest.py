@@ -82,9 +82,15 @@ class Pipeline:
         return int(found["count"])
 
     def documents(self, index: str) -> dict[str, Document]:
-        """All documents of an index by id."""
-        self.elasticsearch.indices.refresh(index=self.prefix + index)
-        hits = scan(self.elasticsearch, index=self.prefix + index, query={"query": {"match_all": {}}})
+        """All documents of an index by id, none where there is no index."""
+        self.elasticsearch.options(ignore_status=404).indices.refresh(index=self.prefix + index)
+        hits = scan(
+            self.elasticsearch,
+            index=self.prefix + index,
+            query={"query": {"match_all": {}}},
+            size=5000,
+            ignore_unavailable=True,
+        )
         return {hit["_id"]: hit["_source"] for hit in hits}
 
     def wait_for(self, what: str, holds: Callable[[], bool], seconds: float = 90) -> None:
