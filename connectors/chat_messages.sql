@@ -2,7 +2,8 @@
 -- Kafka key: room. Written by services/moderation, connectors/kinesis_bridge.py and producers/chat.py.
 -- Event time is the server's time, which never falls within a partition. A writer sends ticks into partitions that are
 -- silent, so that the watermark of all of them goes on, and a message waits for no other partition: what is decided of it
--- hangs on the topic's records alone, and is the same in a replay. A partition is idle only where its writer has ended.
+-- hangs on the topic's records alone, and is the same in a replay. A partition is idle only where its writer has ended, not
+-- where Kafka was away: after that the first one to be read again would move the time alone, past messages of the others.
 -- Required, else the record has its reason in `problem`: message_id, room, user_name (1 to 64 characters), text (1 to 2000).
 CREATE TABLE chat_messages (
     record_key BYTES,
@@ -47,7 +48,7 @@ CREATE TABLE chat_messages (
     'properties.auto.offset.reset' = 'earliest',
     'scan.startup.mode' = '${STARTUP_MODE}',
     'scan.bounded.mode' = '${BOUNDED_MODE}',
-    'scan.watermark.idle-timeout' = '10 s',
+    'scan.watermark.idle-timeout' = '5 min',
     'key.format' = 'raw',
     'key.fields' = 'record_key',
     'value.format' = 'checked-json',

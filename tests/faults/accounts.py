@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -38,12 +38,20 @@ class Accounts:
         self._topics = Topics(run.prefix)
         self.viral_engagements: Callable[[Place], int] = lambda _place: settings().viral_engagements
 
-    def checks(self) -> list[Callable[[], None]]:
-        """All of the accounts; each takes some seconds, and more the more was sent."""
-        return [
-            self.check_kafka, self.check_kept, self.check_edits, self.check_revisions, self.check_users,
-            self.check_pages, self.check_posts, self.check_chat, self.check_people,
-        ]  # fmt: skip
+    def checks(self, of: Collection[str]) -> list[Callable[[], None]]:
+        """The accounts of these jobs; each takes some seconds, and more the more was sent."""
+        needed: dict[Callable[[], None], set[str]] = {
+            self.check_kafka: set(),
+            self.check_kept: {"kept_records"},
+            self.check_edits: {"wiki_edits"},
+            self.check_revisions: {"wiki_intent"},
+            self.check_users: {"wiki_users"},
+            self.check_pages: {"wiki_pages"},
+            self.check_posts: {"social_posts", "social_metrics"},
+            self.check_chat: {"moderation"},
+            self.check_people: {"background_check"},
+        }
+        return [check for check, its in needed.items() if its <= set(of)]
 
     def check_kafka(self) -> None:
         """Kafka has what was sent: once, or where the writer is one that may repeat, at least once."""

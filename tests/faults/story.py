@@ -23,7 +23,7 @@ WIKIMEDIA = (
     "mediawiki.page_change.v1", "page-create", "page-delete", "page-move",
 )  # fmt: skip
 ROOMS = ("trains", "music", "cooking", "garden", "cinema")
-# Of twenty records: wikipedia, post, chat, instagram.
+# Whose turn it is, again and again: Wikipedia, posts, chat, Instagram.
 TURNS = "wpwcwwpwcwwpwcwpwwpi"
 LATE, MALFORMED, COPIES = 0.004, 0.004, 0.004
 
@@ -39,15 +39,15 @@ class Told(NamedTuple):
 
 
 class Story:
-    """What is told follows from the seed and from when it begins, but for the times of posts: they are the clock's.
+    """What is told follows from seed, turns and when it begins, but for the times of posts: they are the clock's.
 
     Wikipedia's time begins two hours ago and passes 50 events a second, however fast it is sent.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, turns: str = TURNS) -> None:
         began = datetime.now(UTC).replace(microsecond=0)
         self._random = Random(f"faults {seed}")
-        self._turns = itertools.cycle(TURNS)
+        self._turns = itertools.cycle(turns)
         self._parts = {
             "w": self._wikipedia(seed, began - timedelta(hours=2)),
             "p": self._posts(seed, began),
