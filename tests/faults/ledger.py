@@ -45,6 +45,7 @@ class Ledger:
             enable_idempotence=True,
             linger_ms=20,
             delivery_timeout_ms=SECONDS * 1000,
+            max_block_ms=SECONDS * 1000,
             max_request_size=4 << 20,
             compression_type="gzip",
         )
