@@ -1,7 +1,8 @@
 -- One document per Flink job and sample: how it does. Key: job_id, sampled_at. Written by services/job_metrics.py, which
--- says how each figure is made; no Flink job writes it. What is counted (`records_in` from Kafka, `records_out` to all
--- sinks, and their bytes) is since the sample before, and null in the first of a job and after a restart. Ratios are of
--- the time since then, of the job's busiest or most backpressured vertex, 0 to 1.
+-- says how each figure is made; no Flink job writes it. What is counted is since the sample before, and null in the first
+-- of a job and after a restart: `records_in` from Kafka, `records_out` to all sinks, and their bytes; `late_dropped`, rows
+-- that Flink's windows dropped as late without a word, beyond what `late_events` tells (0, as a rule). Ratios are of the
+-- time since then, of the job's busiest or most backpressured vertex, 0 to 1.
 CREATE TABLE job_metrics (
     job STRING,
     job_id STRING,
@@ -22,6 +23,7 @@ CREATE TABLE job_metrics (
     last_checkpoint_age_seconds DOUBLE,
     checkpoint_bytes BIGINT,
     failed_checkpoints BIGINT,
+    late_dropped BIGINT,
     busy_ratio DOUBLE,
     backpressured_ratio DOUBLE,
     PRIMARY KEY (job_id, sampled_at) NOT ENFORCED

@@ -47,6 +47,11 @@ JOB_METRICS = (
     "uptime", "numRestarts", "numberOfFailedCheckpoints",
     "lastCheckpointDuration", "lastCheckpointFullSize", "lastCheckpointCompletedTimestamp",
 )  # fmt: skip
+# Vertices of these names, all of them after a shuffle, may drop what comes after its time.
+MAY_DROP = (
+    "GlobalWindowAggregate", "WindowAggregate", "WindowDeduplicate", "WindowJoin", "WindowRank", "OverAggregate",
+)  # fmt: skip
+LATE_DROPPED = "umLateRecordsDropped"  # numLate…; leftNumLate… and rightNumLate… of a join
 LONGEST_PAUSE_SECONDS = 30.0
 TIMEOUT_SECONDS = 10
 # How long a sample waits for new metrics at most, how often it looks for them, and how long those of all workers may
@@ -79,8 +84,9 @@ class Source:
 class Job:
     """A job at the time of a sample, its counters since its tasks started.
 
-    `sent` is records and bytes to all sinks; `spent` is, by vertex, how many milliseconds its subtasks were busy,
-    backpressured and idle. `gauges` are the job's own metrics that Flink knows, by Flink's names.
+    `sent` is records and bytes to all sinks; `late_dropped` is rows that came to a window after its end, or to an OVER
+    after its time, and which Flink dropped there without a word; `spent` is, by vertex, how many milliseconds its
+    subtasks were busy, backpressured and idle. `gauges` are the job's own metrics that Flink knows, by Flink's names.
     """
 
     name: str
@@ -89,6 +95,7 @@ class Job:
     sampled_at: datetime
     sources: Mapping[str, Source]
     sent: tuple[int | None, int | None]
+    late_dropped: int | None
     spent: Mapping[str, tuple[float, float, float]]
     gauges: Mapping[str, float]
 
@@ -102,11 +109,11 @@ class Job:
 
 
 def wanted(metrics: Iterable[str]) -> list[str]:
-    """Those of a vertex's metrics that tell where a source is and what a sink's writer has sent."""
+    """Those of a vertex's metrics that tell where a source is, what a sink's writer has sent and what was dropped."""
     return sorted(
         metric
         for metric in metrics
-        if metric.endswith((".numRecordsSend", ".numBytesSend"))
+        if metric.endswith((".numRecordsSend", ".numBytesSend", LATE_DROPPED))
         or (
             metric.startswith("Source__")
             and metric.endswith((".pendingRecords", ".watermarkLag", ".currentEmitEventTimeLag"))
@@ -115,16 +122,16 @@ def wanted(metrics: Iterable[str]) -> list[str]:
 
 
 def to_ask_about(details: Answer) -> list[str]:
-    """The vertices of a job whose own totals do not tell what they write, or how far they have read.
+    """The vertices of a job whose own totals do not tell all: what they write, how far they have read, what they drop.
 
-    They are the sources, and those that write to a sink and to other vertices too; that of a vertex at the end of
-    the plan is what it has written.
+    They are the sources, those that write to a sink and to other vertices too, and those that may drop what is late;
+    the total of a vertex at the end of the plan is what it has written.
     """
     inner = _inner(details)
     return [
         vertex["id"]
         for vertex in details["vertices"]
-        if _is_source(vertex) or (vertex["id"] in inner and ": Writer" in vertex["name"])
+        if _writes_and_goes_on(vertex, inner) or vertex["name"].startswith(MAY_DROP)
     ]
 
 
@@ -144,11 +151,13 @@ def job_of(
     records: list[int | None] = []
     sizes: list[int | None] = []
     spent = {}
+    dropped: list[int | None] = [0]
     inner = _inner(details)
     for vertex in details["vertices"]:
         totals, which = vertex["metrics"], vertex["id"]
-        if which in asked:
-            answer = asked[which]
+        answer = asked.get(which, [])
+        dropped += [_whole(late) for late in _aggregates(answer, LATE_DROPPED, "sum")]
+        if _writes_and_goes_on(vertex, inner):
             if ": Writer" in vertex["name"]:
                 records.append(_sum([_whole(sent) for sent in _aggregates(answer, ".numRecordsSend", "sum")]))
                 sizes.append(_sum([_whole(sent) for sent in _aggregates(answer, ".numBytesSend", "sum")]))
@@ -174,6 +183,7 @@ def job_of(
         sampled_at=sampled_at,
         sources=sources,
         sent=(_sum(records), _sum(sizes)),
+        late_dropped=_sum(dropped),
         spent=spent,
         gauges={key: value for key, value in gauges.items() if value is not None and value >= 0},  # -1 is Flink's none
     )
@@ -224,6 +234,7 @@ def job_document(now: Job, before: Job | None) -> Answer:
         ),
         "checkpoint_bytes": _whole(now.gauges.get("lastCheckpointFullSize")),
         "failed_checkpoints": _whole(now.gauges.get("numberOfFailedCheckpoints")),
+        "late_dropped": _since(now.late_dropped, before.late_dropped if before else None),
         "busy_ratio": busy,
         "backpressured_ratio": backpressured,
     }
@@ -459,6 +470,11 @@ def _action(prefix: str, index: str, key: str, document: Answer) -> Answer:
 def _inner(details: Answer) -> set[str]:
     """The vertices that others read from."""
     return {edge["id"] for node in details["plan"]["nodes"] for edge in node.get("inputs", [])}
+
+
+def _writes_and_goes_on(vertex: Answer, inner: set[str]) -> bool:
+    """Whether a vertex's own totals are not what it writes to sinks: it is a source, or others read from it too."""
+    return _is_source(vertex) or (vertex["id"] in inner and ": Writer" in vertex["name"])
 
 
 def _is_source(vertex: Answer) -> bool:

@@ -90,6 +90,7 @@ def test_a_document_tells_what_flink_told() -> None:
         "last_checkpoint_age_seconds": 3.634,
         "checkpoint_bytes": 305821,
         "failed_checkpoints": 1,
+        "late_dropped": 0,
         "busy_ratio": round(1300 / (1300 + 20036), 4),  # of wiki_activity
         "backpressured_ratio": 0.0,
     }
@@ -97,7 +98,7 @@ def test_a_document_tells_what_flink_told() -> None:
 
 SINCE_THE_SAMPLE_BEFORE = {
     "records_in", "records_out", "bytes_in", "bytes_out", "records_in_per_second", "records_out_per_second",
-    "event_time_lag_seconds", "busy_ratio", "backpressured_ratio",
+    "event_time_lag_seconds", "late_dropped", "busy_ratio", "backpressured_ratio",
 }  # fmt: skip
 
 
@@ -140,6 +141,15 @@ def test_the_first_sample_of_a_job_and_the_first_after_a_restart_tell_no_differe
             [metric(LATE, "Writer.numRecordsSend", sum=11649.0 + 2)],
             {"records_out": 128 + 2},
             id="a vertex that hands on writes too",
+        ),
+        pytest.param(
+            [
+                lambda answers: answers["asked"].update(
+                    {ACTIVITY: [{"id": "GlobalWindowAggregate[9].numLateRecordsDropped", "sum": 3.0}]}
+                )
+            ],
+            {"late_dropped": 3, "records_out": 128},
+            id="a window drops what is late",
         ),
         pytest.param(
             [lambda answers: answers["asked"].update({RECENT_CHANGES: []})],
@@ -214,12 +224,14 @@ def test_only_sources_and_writers_are_asked_about() -> None:
         "Source__KafkaSource-a.KafkaSourceReader.KafkaConsumer.records-lag-max",
         "Calc[2].numRecordsOut",
         "GlobalWindowAggregate[4].watermarkLatency",
+        "GlobalWindowAggregate[4].numLateRecordsDropped",
         "edits[4]__Writer.numRecordsSend",
         "edits[4]__Writer.numRecordsSendErrors",
         "edits[4]__Writer.numBytesSend",
         "numRecordsIn",
     ]
     assert wanted(names) == [
+        "GlobalWindowAggregate[4].numLateRecordsDropped",
         "Source__KafkaSource-a.pendingRecords",
         "edits[4]__Writer.numBytesSend",
         "edits[4]__Writer.numRecordsSend",
