@@ -6,12 +6,9 @@ import os
 import subprocess
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from settings import ROOT
-
-if TYPE_CHECKING:
-    from tests.faults.run import Outcome
+from tests.faults.run import PER_SECOND, Outcome
 
 FILE = ROOT / "docs" / "reliability.md"
 TEXT = """\
@@ -20,7 +17,7 @@ TEXT = """\
 Written by `make faults`; the figures are of its last run: {when}, commit {commit}, {cores} cores, {memory} GB of
 memory, seed {seed}, {events:,} records of all suites (55 % Wikipedia, 25 % posts, 15 % chat, 5 % Instagram).
 
-All nine jobs run on the local stack, one story is told at up to 400 records a second, and one fault after another comes
+All nine jobs run on the local stack, one story is told at up to {rate} records a second, and one fault after another comes
 amid it. After each, the accounts are made of everything that was sent since the beginning: Kafka has each record once;
 each is one document, one dead letter or one late event; and the sums (activity, bots, intents, users, hashtags,
 influencers, alerts, minutes of chat, background checks and the others) equal a recount of the records in plain Python.
@@ -69,6 +66,7 @@ class Report:
             cores=os.cpu_count(),
             memory=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 10**9,
             seed=self.seed,
+            rate=PER_SECOND,
             events=sum(outcome.events for _, outcome in self.rows),
             rows="\n".join(_row(said, outcome) for said, outcome in self.rows),
         )
