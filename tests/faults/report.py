@@ -17,8 +17,8 @@ TEXT = """\
 Written by `make faults`; the figures are of its last run: {when}, commit {commit}, {cores} cores, {memory} GB of
 memory, seed {seed}, {events:,} records of all suites (55 % Wikipedia, 25 % posts, 15 % chat, 5 % Instagram).
 
-All nine jobs run on the local stack, one story is told at up to {rate} records a second, and one fault after another comes
-amid it. After each, the accounts are made of everything that was sent since the beginning: Kafka has each record once;
+All nine jobs run on the local stack, one story is told at up to {rate} records a second, one fault after another comes
+amid it, and after each the accounts are made of everything that was sent since the beginning: Kafka has each record once;
 each is one document, one dead letter or one late event; and the sums (activity, bots, intents, users, hashtags,
 influencers, alerts, minutes of chat, background checks and the others) equal a recount of the records in plain Python.
 A case that fails leaves this file as it was. How: tests/faults/.
