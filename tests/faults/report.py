@@ -18,7 +18,7 @@ Written by `make faults`; the figures are of its last run: {when}, commit {commi
 memory, seed {seed}, {events:,} records of all suites (55 % Wikipedia, 25 % posts, 15 % chat, 5 % Instagram).
 
 All nine jobs run on the local stack, one story is told at up to {rate} records a second, one fault after another comes
-amid it, and after each the accounts are made of everything that was sent since the beginning: Kafka has each record once;
+amid it, and after each the accounts are made of all that was sent since the beginning: Kafka has each record once;
 each is one document, one dead letter or one late event; and the sums (activity, bots, intents, users, hashtags,
 influencers, alerts, minutes of chat, background checks and the others) equal a recount of the records in plain Python.
 A case that fails leaves this file as it was. How: tests/faults/.
