@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter, defaultdict
 from concurrent.futures import Future
@@ -138,9 +137,3 @@ class Topics:
         finally:
             consumer.close()
         return found
-
-
-def parsed(record: Stored) -> dict[str, Any]:
-    """The JSON object of a usable record."""
-    found: dict[str, Any] = json.loads(record.value or b"")
-    return found
