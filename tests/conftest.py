@@ -17,7 +17,7 @@ from pyflink.table.expressions import col
 from pyflink.table.types import LocalZonedTimestampType
 
 from jobs._tables import ddl, sink_columns, statements
-from stack import cluster, flink
+from stack import cluster, flink, layout
 
 # What disagrees in the accounts is told in full, as in the tests themselves.
 pytest.register_assert_rewrite("tests.e2e.accounts_social", "tests.faults.accounts")
@@ -135,6 +135,23 @@ def running_stack() -> Iterator[None]:
 def _stack_for_stack_tests(request: pytest.FixtureRequest) -> None:
     if request.node.get_closest_marker("stack"):
         request.getfixturevalue("running_stack")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Keep what failed in a line for each reason, which `.ci/run` says last: of its output only the end may be shown."""
+    tests_by_reason: dict[str, list[str]] = {}
+    for report in (*terminalreporter.stats.get("failed", ()), *terminalreporter.stats.get("error", ())):
+        crash = getattr(report.longrepr, "reprcrash", None)
+        reason = " ".join((crash.message if crash else str(report.longrepr)[-300:]).split())[:300]
+        tests_by_reason.setdefault(reason, []).append(report.nodeid)
+    file = layout.logs_dir() / "failed-tests.txt"
+    if tests_by_reason or file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        said = [
+            f"{tests[0]}{f' and {len(tests) - 1} more' if len(tests) > 1 else ''}: {reason}"
+            for reason, tests in tests_by_reason.items()
+        ]
+        file.write_text("".join(line + "\n" for line in said), encoding="utf-8")
 
 
 def at(seconds: float) -> datetime:

@@ -69,7 +69,7 @@ class Pipeline:
             fresh=True,
             environment=self.environment | {"CROWDPULSE_BOUNDED_MODE": "latest-offset"},
         )
-        jobs.wait(run.job_id, seconds=180)
+        jobs.wait(run.job_id, seconds=400)
 
     def start(self, job: str) -> str:
         """Start a job that goes on; returns its id."""
@@ -93,7 +93,7 @@ class Pipeline:
         )
         return {hit["_id"]: hit["_source"] for hit in hits}
 
-    def wait_for(self, what: str, holds: Callable[[], bool], seconds: float = 90) -> None:
+    def wait_for(self, what: str, holds: Callable[[], bool], seconds: float = 180) -> None:
         """Wait until `holds()`; fails with `what` when it does not within that time."""
         deadline = time.monotonic() + seconds
         while not holds():

@@ -131,7 +131,7 @@ def test_what_aws_judges_is_sent_once_though_flink_is_killed(
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIATESTTESTTEST0001")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
     flink.start_taskmanager()
-    jobs.wait(job, seconds=240)
+    jobs.wait(job, seconds=480)
 
     counts = aws.counts
     assert counts["received"]

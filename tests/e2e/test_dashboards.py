@@ -40,7 +40,7 @@ from stack.demo import EVERY_STREAM
 from tests.aws_server import AwsServer
 from tests.e2e.conftest import SCREENSHOTS, Document, Pipeline
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(1500)]
 
 DASHBOARDS = load()
 PANELS = [(name, panel) for name, dashboard in DASHBOARDS.items() for panel in dashboard.panels if panel.indices()]
@@ -197,7 +197,7 @@ def sample_a_job(run: Pipeline) -> None:
     run.start("wiki_pages")
     sampled = [{"exists": {"field": name}} for name in ("records_in", "event_time_lag_seconds")]
     with background(run, "producers.wikimedia", *pages), background(run, "services.job_metrics"):
-        run.wait_for("job metrics", lambda: samples(run, {"bool": {"filter": sampled}}) > 0, seconds=120)
+        run.wait_for("job metrics", lambda: samples(run, {"bool": {"filter": sampled}}) > 0, seconds=240)
 
 
 def samples(run: Pipeline, query: dict[str, Any]) -> int:
@@ -492,7 +492,7 @@ def live_view(filled: Filled) -> Iterator[str]:
         port = free.getsockname()[1]
     address = f"http://127.0.0.1:{port}"
     with background(filled.pipeline, "services.live_view", "--port", str(port)):
-        filled.pipeline.wait_for("the live view", lambda: answers(f"{address}/readyz"), seconds=60)
+        filled.pipeline.wait_for("the live view", lambda: answers(f"{address}/readyz"), seconds=120)
         yield address
 
 
@@ -666,7 +666,7 @@ def test_without_elasticsearch_the_live_view_says_so(filled: Filled) -> None:
     away = Pipeline(filled.pipeline.prefix)
     away.environment |= {"CROWDPULSE_ELASTICSEARCH_HOSTS": f"http://127.0.0.1:{nowhere}"}
     with background(away, "services.live_view", "--port", str(port)):
-        away.wait_for("the live view", lambda: answers(f"{address}/healthz"), seconds=60)
+        away.wait_for("the live view", lambda: answers(f"{address}/healthz"), seconds=120)
         began = time.monotonic()
         refused = requests.post(f"{address}/api/dashboards/toxicity/data", json={}, timeout=60)
     assert refused.status_code == 503

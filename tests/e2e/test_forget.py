@@ -22,7 +22,7 @@ from tests.producers.conftest import records
 from udfs.providers.clients import s3_client
 from udfs.providers.ledger import Content, Ledger, person
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
 NOW = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 DAY = NOW[:10]

@@ -19,7 +19,7 @@ from settings import ROOT
 from stack import jobs, security
 from tests.e2e.conftest import SCREENSHOTS, Pipeline
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(500)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(1000)]
 
 RUDE = "You are a worthless idiot and nobody wants you here"
 RUDER = "You are a stupid worthless idiot, nobody wants you here"

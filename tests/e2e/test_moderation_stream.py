@@ -23,7 +23,7 @@ from settings import settings
 from stack import flink, jobs
 from tests.e2e.conftest import Pipeline, restarts
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(800)]
 
 TEXTS = (
     "good morning to all of you", "who has seen the match last night", "you are a stupid idiot and nobody wants you",

@@ -11,7 +11,7 @@ from settings import ROOT
 from stack.demo import WIKIMEDIA
 from tests.e2e.conftest import Pipeline
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
 
 def shown(name: str) -> str:

@@ -23,7 +23,7 @@ from stack import jobs, layout
 from tests.conftest import Row
 from tests.e2e.conftest import Document, Pipeline, as_record
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
 TUTORIAL = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
 FILES = dict(re.findall(r"<!-- file: (\S+) -->\n```\w*\n(.*?)```", TUTORIAL, re.DOTALL))
@@ -124,7 +124,7 @@ def test_the_tutorials_job_and_panels_tell_what_a_recount_does(
         environment=pipeline.environment | {"CROWDPULSE_BOUNDED_MODE": "latest-offset"},
     )  # fmt: skip
     (run,) = (job for job in jobs.listed() if job.name == pipeline.prefix + JOB)
-    jobs.wait(run.job_id, seconds=120)
+    jobs.wait(run.job_id, seconds=240)
     documents = pipeline.documents(JOB).values()
     found = {
         (each["wiki"], each["title"], at(each["window_start"])): (each["users"], each["edits"]) for each in documents

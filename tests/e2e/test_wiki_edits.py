@@ -19,7 +19,7 @@ from tests.e2e.conftest import Document, Pipeline, as_record, restarts
 from tests.e2e.recount_wiki import distinct, identity, is_edit, recounted_activity, recounted_bots
 from tests.sse_server import SseServer
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(1200)]
 
 DATA = Path(os.environ.get("CROWDPULSE_DATA", ROOT.parent / "shared" / "data"))
 RECORDING = DATA / "wikimedia-events" / "recentchange.raw"

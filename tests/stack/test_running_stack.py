@@ -28,7 +28,7 @@ from stack import cluster, elasticsearch, flink, jobs, kafka, layout, ports, pro
 from stack.__main__ import main
 from stack.errors import StackError
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
 JOB = """\
 from pyflink.common import Configuration
