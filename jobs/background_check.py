@@ -27,6 +27,14 @@ IMAGE_COLUMNS = (
     "username, post_id, content_hash, bucket, s3_path, media_type, posted_at, taken_at, labels, content_types,"
     " moderation_model_version, unscored_reason"
 )
+OPTIONS = {
+    # A person's records come together. One by one, each would make a state of the person anew, and take back the last.
+    "table.exec.mini-batch.enabled": "true",
+    "table.exec.mini-batch.allow-latency": "1 s",
+    "table.exec.mini-batch.size": "5000",
+    # Flink's own join in mini-batches ends the TaskManager when it is cancelled while it starts; this one has none.
+    "table.optimizer.multi-join.enabled": "true",
+}
 NOTICE = "An aid to a person who reads on, not a verdict: models err, and keywords have many meanings."
 
 
@@ -454,9 +462,8 @@ def main(arguments: list[str] | None = None) -> None:
     t_env = table_environment(JOB, reads=TOPICS, writes=[*written, *archived])
     # All state is of people: what was told longer ago than may be kept counts no more.
     t_env.get_config().set("table.exec.state.ttl", f"{chosen.background_retention_days} d")
-    # A person's records come together. One by one, each would make a state of the person anew, and take back the last.
-    for name, value in {"enabled": "true", "allow-latency": "1 s", "size": "5000"}.items():
-        t_env.get_config().set(f"table.exec.mini-batch.{name}", value)
+    for name, value in OPTIONS.items():
+        t_env.get_config().set(name, value)
     try:
         declare_functions(t_env, chosen)
     except ValueError as error:  # a wrong file of config/

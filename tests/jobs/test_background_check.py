@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from hashlib import sha256
 from itertools import count
 from typing import Any
@@ -12,7 +14,7 @@ from pyflink.table import DataTypes, Table, TableEnvironment
 from pyflink.table.expressions import col
 from pyflink.table.types import LocalZonedTimestampType
 
-from jobs.background_check import declare_functions, outputs
+from jobs.background_check import OPTIONS, declare_functions, outputs
 from settings import settings
 from tests.conftest import Row, at
 from udfs.background import PARTS
@@ -33,9 +35,20 @@ _numbers = count()
 @pytest.fixture(scope="module", autouse=True)
 def _functions(t_env: TableEnvironment) -> Iterator[None]:
     declare_functions(t_env, settings())
-    yield
+    with options_of_the_job(t_env):
+        yield
     for name in functions(settings()):
         t_env.drop_temporary_function(name)
+
+
+@contextmanager
+def options_of_the_job(t_env: TableEnvironment) -> Iterator[None]:
+    for option, value in OPTIONS.items():
+        t_env.get_config().set(option, value)
+    yield
+    for option in OPTIONS:
+        if option.endswith(".enabled"):
+            t_env.get_config().set(option, "false")
 
 
 def record(username: str | None, **fields: Any) -> Row:
@@ -238,6 +251,15 @@ def test_the_plan_enriches_once_and_loses_no_update(
     assert text.count("enriched_image(") == 1
     # By which a row of the same rank is never replaced: docs/decisions/0010-background-check.md.
     assert "UpdateFastStrategy" not in text
+
+
+def test_the_plan_has_no_join_that_ends_taskmanagers(
+    results: Callable[..., dict[str, Table]], plan: Callable[[Mapping[str, Table]], str]
+) -> None:
+    """Which are those of two tables in mini-batches: docs/decisions/0010-background-check.md."""
+    joins = re.findall(r"\b(\w*Join)\(", plan(results([profile("ann")])))
+
+    assert joins == ["MultiJoin"] * 3
 
 
 def test_the_columns_are_the_sinks(
