@@ -89,8 +89,7 @@ def set_up() -> None:
 def submit(names: Sequence[str]) -> None:
     """Submit jobs, each from its last checkpoint if it has one; a job that runs is left alone."""
     write_flink_config()
-    for name in names:
-        run = jobs.submit(name, wait_seconds=SUBMIT_SECONDS)
+    for run in jobs.submit_all(names, wait_seconds=SUBMIT_SECONDS):
         print(f"{run.name} {'already runs' if run.already_ran else 'runs'} ({run.job_id}).")
 
 

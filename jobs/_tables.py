@@ -17,6 +17,9 @@ from settings import settings
 
 CHECKPOINT_INTERVAL = "execution.checkpointing.interval"
 
+# Options of Flink for each environment that is made from now on, as `flink run -D` gives them: jobs/_several.py.
+flink_options: dict[str, str] = {}
+
 
 def declared_tables() -> list[str]:
     """The names of all declared tables, sorted."""
@@ -64,6 +67,8 @@ def table_environment(job: str, reads: Iterable[str], writes: Iterable[str]) -> 
     # A Python worker gets batches of 1,000 rows; it is waited for every 10,000 rows or second, not for each batch.
     config.set_string("python.fn-execution.bundle.size", "10000")
     config.set_string("python.metric.enabled", "false")  # they cost CPU, and nothing reads them
+    for name, value in flink_options.items():
+        config.set_string(name, value)
     t_env = TableEnvironment.create(
         EnvironmentSettings.new_instance().in_streaming_mode().with_configuration(config).build()
     )

@@ -159,11 +159,12 @@ def show_jobs(console: Console) -> int:
 
 
 def submit_jobs(console: Console, names: Sequence[str], fresh: bool, parallelism: int | None) -> int:
-    """Submit each job and say what became of it."""
-    for name in names:
-        with console.status(f"Submitting {name} …"):
-            run = jobs.submit(name, fresh=fresh, parallelism=parallelism)
+    """Submit the jobs and say what became of each."""
+    with console.status(f"Submitting {', '.join(names)} …"):
+        runs = jobs.submit_all(names, fresh=fresh, parallelism=parallelism)
+    for run in runs:
         if run.already_ran:
+            name = run.name.removeprefix(settings().prefix)
             console.print(
                 f"{run.name} already runs ({run.job_id}); nothing done. `python -m stack cancel {name}` ends it."
             )

@@ -172,10 +172,12 @@ def start(console: Console, source: str) -> None:
             processes.run(name, program, security.environment(security.role_of(command[0])))
             console.print(f"Producer {name} runs in the background; `python -m stack logs {name}` shows what it says.")
     services.start_job_metrics()
-    for job in JOBS:
-        with console.status(f"Submitting jobs/{job}.py …"):
-            run = jobs.submit(job)
-        console.print(f"Job {run.name} {'already runs' if run.already_ran else 'runs'}.")
+    with console.status(f"Submitting {len(JOBS)} jobs …"):
+        jobs.submit_all(
+            JOBS,
+            said=lambda run: console.print(f"Job {run.name} {'already runs' if run.already_ran else 'is submitted'}."),
+        )
+    console.print("All jobs run.")
 
 
 def check_live_streams() -> None:

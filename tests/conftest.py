@@ -138,7 +138,7 @@ def _stack_for_stack_tests(request: pytest.FixtureRequest) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Keep what failed in a line for each reason, which `.ci/run` says last: of its output only the end may be shown."""
+    """Keep what failed, a line for each reason: `.ci/run` says it last, since only an output's end may be shown."""
     tests_by_reason: dict[str, list[str]] = {}
     for report in (*terminalreporter.stats.get("failed", ()), *terminalreporter.stats.get("error", ())):
         crash = getattr(report.longrepr, "reprcrash", None)

@@ -10,7 +10,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -58,14 +57,11 @@ class Run:
     held: threading.Event = field(default_factory=threading.Event)  # set: no posts are sent
 
     def submit(self) -> dict[str, str]:
-        """Submit the jobs, two at a time, each from where it ended if it has run; returns their ids by name."""
-
-        def one(job: str) -> str:
-            environment = self.pipeline.environment | self.changed.get(job, {})
-            return jobs.submit(job, prefix=self.pipeline.prefix, environment=environment).job_id
-
-        with ThreadPoolExecutor(2) as pool:
-            return dict(zip(self.jobs, pool.map(one, self.jobs), strict=True))
+        """Submit the jobs, each from where it ended if it has run; returns their ids by name."""
+        for job, settings in self.changed.items():
+            jobs.submit(job, prefix=self.pipeline.prefix, environment=self.pipeline.environment | settings)
+        jobs.submit_all(self.jobs, prefix=self.pipeline.prefix, environment=self.pipeline.environment)
+        return self.running()
 
     def running(self) -> dict[str, str]:
         """The ids of the jobs that run, by name."""
