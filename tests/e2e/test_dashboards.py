@@ -102,8 +102,9 @@ def filled(running_stack: None, tmp_path_factory: pytest.TempPathFactory) -> Ite
             assert done.returncode == 0, done.stderr[-2000:]
         check_people(run, tmp_path_factory.mktemp("ledger") / "enrichment.sqlite")
         moderate_a_chat(run)
-        for job in ("social_posts", "social_metrics", "wiki_edits", "wiki_intent", "wiki_users", "kept_records"):
-            run.run(job)
+        run.run("social_posts", "wiki_edits", "wiki_intent")
+        run.run("social_metrics", "wiki_users")
+        run.run("kept_records")
         sample_a_job(run)
         yield Filled(run, queries.View(start, datetime.now(UTC) + timedelta(minutes=1)))
     finally:

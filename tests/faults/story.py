@@ -103,7 +103,10 @@ def _is_object(value: bytes) -> bool:
 
 
 def poisoned(told: Iterator[Told]) -> Iterator[Told]:
-    """After each four records a fifth that no job can use: one of them, spoiled in one of five ways."""
+    """After each four records a fifth that no job can use: the last good one, spoiled in one of five ways.
+
+    A record with two faults would be told by the one that is found first.
+    """
     ways: Iterator[Callable[[bytes], bytes]] = itertools.cycle(
         [
             lambda value: value[:-10],
@@ -113,11 +116,13 @@ def poisoned(told: Iterator[Told]) -> Iterator[Told]:
             lambda _value: b"null",
         ]
     )
+    good: Told | None = None
     for number, record in enumerate(told):
         yield record
-        if number % 4 == 3:
-            spoiled = next(ways)(record.value or b'{"message_id": "x"}')
-            yield Told(record.topic, record.key or b"x", spoiled, is_usable=False)
+        good = record if record.is_usable else good
+        if good and number % 4 == 3:
+            spoiled = next(ways)(good.value or b'{"message_id": "x"}')
+            yield Told(good.topic, good.key or b"x", spoiled, is_usable=False)
 
 
 def with_wrong_clocks(told: Iterator[Told]) -> Iterator[Told]:

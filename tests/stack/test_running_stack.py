@@ -238,6 +238,26 @@ def test_a_job_runs_once_resumes_and_is_refused_when_its_state_no_longer_fits(tm
         jobs.cancel(name)
 
 
+def test_several_jobs_are_submitted_by_one_client_each_from_its_checkpoint(prefix: str) -> None:
+    kafka.create_topics(prefix)
+    names = ("kept_records", "wiki_pages")
+    said: list[jobs.Run] = []
+    try:
+        first = jobs.submit_all(names, prefix=prefix, said=said.append)
+        assert [run.name for run in first] == [run.name for run in said] == [prefix + name for name in names]
+        while not (kept := jobs.latest_checkpoint(first[1].job_id)):
+            time.sleep(0.2)
+        jobs.cancel(prefix + "wiki_pages")
+        again = {run.name: run for run in jobs.submit_all(names, prefix=prefix)}
+        assert again[prefix + "kept_records"] == replace(first[0], already_ran=True)
+        assert Path(again[prefix + "wiki_pages"].resumed_from).parent == kept.parent
+        with pytest.raises(StackError, match="There is no job no_such_job"):
+            jobs.submit_all(["no_such_job"])
+    finally:
+        for name in names:
+            jobs.cancel(prefix + name)
+
+
 def test_a_job_that_cannot_be_planned_says_why_in_short(tmp_path: Path) -> None:
     script = tmp_path / "wrong.py"
     script.write_text(JOB.format(name="test-wrong", query="SELECT word, no_such_column FROM numbers"))
