@@ -56,12 +56,11 @@ class Run:
     by_the_producer: list[Told] = field(default_factory=list)  # what a producer of the product is to send
     held: threading.Event = field(default_factory=threading.Event)  # set: no posts are sent
 
-    def submit(self) -> dict[str, str]:
-        """Submit the jobs, each from where it ended if it has run; returns their ids by name."""
+    def submit(self) -> None:
+        """Submit the jobs, each from where it ended if it has run."""
         for job, settings in self.changed.items():
             jobs.submit(job, prefix=self.pipeline.prefix, environment=self.pipeline.environment | settings)
         jobs.submit_all(self.jobs, prefix=self.pipeline.prefix, environment=self.pipeline.environment)
-        return self.running()
 
     def running(self) -> dict[str, str]:
         """The ids of the jobs that run, by name."""

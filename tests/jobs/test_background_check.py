@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from hashlib import sha256
 from itertools import count
 from typing import Any
@@ -35,20 +34,14 @@ _numbers = count()
 @pytest.fixture(scope="module", autouse=True)
 def _functions(t_env: TableEnvironment) -> Iterator[None]:
     declare_functions(t_env, settings())
-    with options_of_the_job(t_env):
-        yield
-    for name in functions(settings()):
-        t_env.drop_temporary_function(name)
-
-
-@contextmanager
-def options_of_the_job(t_env: TableEnvironment) -> Iterator[None]:
     for option, value in OPTIONS.items():
         t_env.get_config().set(option, value)
     yield
     for option in OPTIONS:
         if option.endswith(".enabled"):
             t_env.get_config().set(option, "false")
+    for name in functions(settings()):
+        t_env.drop_temporary_function(name)
 
 
 def record(username: str | None, **fields: Any) -> Row:
