@@ -42,8 +42,13 @@ QUIET_SECONDS = 20
 # Documents get their numbers in order but may become searchable out of it, by as many as are being written at once.
 OVERLAP = 2000
 MOST_HITS = 10_000
-# As that of social_posts, but for the fields, which are those of the records.
-STRAIGHT_SETTINGS = {"number_of_shards": 1, "number_of_replicas": 0, "refresh_interval": "1s"}
+# As that of social_posts, but for the fields, which are those of the records, some of them wrong.
+STRAIGHT_SETTINGS = {
+    "number_of_shards": 1,
+    "number_of_replicas": 0,
+    "refresh_interval": "1s",
+    "mapping.ignore_malformed": True,
+}
 STRAIGHT_MAPPINGS = {"properties": {"post_id": {"type": "keyword"}}}
 NOTHING_BETWEEN = "Kafka and bulk, nothing between"
 
