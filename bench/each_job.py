@@ -24,11 +24,11 @@ from stack.errors import StackError
 
 # So many generated events that a job runs for some ten to thirty seconds; what makes fewer records of them reads those.
 EVENTS = {
-    "kept_records": 150_000,
+    "kept_records": 200_000,
     "wiki_edits": 300_000,
     "wiki_intent": 150_000,
-    "wiki_users": 250_000,
-    "wiki_pages": 200_000,
+    "wiki_users": 500_000,
+    "wiki_pages": 400_000,
     "social_posts": 100_000,
     "social_metrics": 100_000,
     "background_check": 20_000,

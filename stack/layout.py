@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from settings import ROOT, settings
@@ -72,5 +73,6 @@ def shown(path: Path) -> str:
 
 def remove(folder: Path) -> None:
     """Delete a folder with all in it, if it is there."""
-    if folder.exists():
-        shutil.rmtree(folder)
+    while folder.exists():
+        with suppress(FileNotFoundError):  # another process, as Flink after a job's end, deletes of it too
+            shutil.rmtree(folder)
