@@ -111,7 +111,7 @@ def measure(console: Console, found: Results, chosen: Options, events: Mapping[s
             ),
         }
         parts |= {name: others[name] for name in chosen.sections if name in others}
-        if "growth" in chosen.sections:  # last, since a million keys may be more than a TaskManager bears
+        if "growth" in chosen.sections:  # last, since it fills a TaskManager's memory
             parts |= growth.parts(console, min(rounds, 2), quick=chosen.quick)
         for number, (name, make) in enumerate(parts.items(), 1):
             console.rule(f"{name}, {number} of {len(parts)}", align="left")

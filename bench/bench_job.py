@@ -1,6 +1,7 @@
 """A job of jobs/ for the benchmark, unchanged but for its sinks: BENCH_JOB names it.
 
 BENCH_BLACKHOLE=1 makes blackholes of all tables that it writes; BENCH_SINKS=a,b writes only these of them.
+BENCH_STATE=rocksdb keeps its state there in place of the heap.
 """
 
 from __future__ import annotations
@@ -26,11 +27,13 @@ def main() -> None:
 
     def environment(name: str, reads: Iterable[str], writes: Iterable[str]) -> TableEnvironment:
         writes = [table for table in writes if not only or table in only]
-        if os.environ.get("BENCH_BLACKHOLE") != "1":
-            return table_environment(name, reads, writes)
-        t_env = table_environment(name, reads, [])
-        for table in writes:
-            t_env.execute_sql(blackhole(ddl(table)))
+        is_blackhole = os.environ.get("BENCH_BLACKHOLE") == "1"
+        t_env = table_environment(name, reads, [] if is_blackhole else writes)
+        if is_blackhole:
+            for table in writes:
+                t_env.execute_sql(blackhole(ddl(table)))
+        if state := os.environ.get("BENCH_STATE"):
+            t_env.get_config().set("state.backend.type", state)
         return t_env
 
     def insert_chosen(t_env: TableEnvironment, outputs: Mapping[str, Table]) -> TableResult:

@@ -73,11 +73,13 @@ def run_job(
     blackhole: bool = False,
     sinks: Sequence[str] = (),
     parallelism: int | None = None,
+    state: str = "",
 ) -> Run:
     """One run over all that is in its topics, into empty indices; `value` is events a second.
 
     Its time is that from its first task running to its end, as Flink says it: with the start of the Python workers, and
     with the last checkpoint. `first_document_seconds` is from its submission to the first document of a search.
+    `state` is a state backend (default: the cluster's).
     Raises StackError when it fails, and when there are documents with a blackhole or none without.
     """
     elasticsearch.delete_indices(prefix)
@@ -87,6 +89,7 @@ def run_job(
         "BENCH_JOB": job,
         "BENCH_BLACKHOLE": str(int(blackhole)),
         "BENCH_SINKS": ",".join(sinks),
+        "BENCH_STATE": state,
     }
     with FirstDocument(prefix) as first, Usage() as used:
         seconds = seconds_of(SCRIPT, prefix + job, environment, parallelism)
