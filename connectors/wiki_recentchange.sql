@@ -47,7 +47,7 @@ CREATE TABLE wiki_recentchange (
     'properties.auto.offset.reset' = 'earliest',
     'scan.startup.mode' = '${STARTUP_MODE}',
     'scan.bounded.mode' = '${BOUNDED_MODE}',
-    'scan.watermark.idle-timeout' = '1 min',
+    'scan.watermark.idle-timeout' = '5 min',
     'key.format' = 'raw',
     'key.fields' = 'record_key',
     'value.format' = 'checked-json',

@@ -119,6 +119,8 @@ def config() -> dict[str, Any]:
         # Queries of the SQL client shuffle through 64 MB of it. Of 128 MB, the default, the demo's jobs left them too
         # little after an hour, and they waited for ever.
         "taskmanager.memory.framework.off-heap.size": "256m",
+        # Out of memory it would hang on, full, and take no job any more; ended, it is seen and started again.
+        "taskmanager.jvm-exit-on-oom": True,
         "taskmanager.numberOfTaskSlots": chosen.task_slots,
         "parallelism.default": chosen.parallelism,
         "io.tmp.dirs": str(layout.tmp_dir()),
