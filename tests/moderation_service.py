@@ -24,6 +24,7 @@ from stack import security
 
 Json = dict[str, Any]
 SECONDS = 10  # for something to be heard
+START_SECONDS = 120  # beside all jobs it reads what has been said before
 ABUSE = "you are a worthless idiot, nobody wants you here"
 
 
@@ -49,7 +50,7 @@ class Service:
         self.wait_for("/readyz" if is_ready else "/healthz")
 
     def wait_for(self, path: str) -> None:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + START_SECONDS
         while True:
             try:
                 if requests.get(self.url + path, timeout=5).ok:
