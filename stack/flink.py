@@ -119,7 +119,7 @@ def config() -> dict[str, Any]:
         # Queries of the SQL client shuffle through 64 MB of it. Of 128 MB, the default, the demo's jobs left them too
         # little after an hour, and they waited for ever.
         "taskmanager.memory.framework.off-heap.size": "256m",
-        # Out of memory it would hang on, full, and take no job any more; ended, it is seen and started again.
+        # Out of memory it would hang on and take no job any more; ended, `status` shows it and `up` starts it again.
         "taskmanager.jvm-exit-on-oom": True,
         "taskmanager.numberOfTaskSlots": chosen.task_slots,
         "parallelism.default": chosen.parallelism,
