@@ -167,8 +167,9 @@ def distribution() -> Path:
 
 
 def make_home() -> Path:
-    """Make `.stack/flink` anew. Only while no Flink process runs from it."""
+    """Make `.stack/flink` anew, with no temporary files. Only while no Flink process runs from it."""
     home, source, jars = layout.flink_home(), distribution(), layout.jars_dir() / "flink"
+    layout.remove(layout.tmp_dir())  # what was killed has left its files there: gigabytes, of a job with large state
     shutil.rmtree(home, ignore_errors=True)
     shutil.copytree(source / "bin", home / "bin")
     for script in (home / "bin").iterdir():
@@ -251,10 +252,13 @@ def start_jobmanager() -> None:
 
 
 def start_taskmanager() -> None:
-    """Start the TaskManager if it does not run; what a killed one left behind (Python workers) is ended first."""
+    """Start the TaskManager if it does not run; a killed one's Python workers are ended and its files deleted first."""
     if processes.pid(TASKMANAGER):
         return
+    before = processes.record(TASKMANAGER)
     processes.stop(TASKMANAGER)
+    if before and before.identity:
+        layout.remove(layout.tmp_dir() / f"tm_{before.identity}")
     identity = f"taskmanager-{int(time.time())}"
     _start(TASKMANAGER, "taskmanager.sh", "-D", f"taskmanager.resource-id={identity}", identity=identity)
 

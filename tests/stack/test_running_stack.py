@@ -87,7 +87,11 @@ def test_up_twice_is_one_stack(capfd: pytest.CaptureFixture[str]) -> None:
 
 def test_a_killed_taskmanager_is_said_and_brought_back(capfd: pytest.CaptureFixture[str]) -> None:
     killed = processes.pid("taskmanager")
+    entry = processes.record("taskmanager")
+    assert entry
+    left_behind = layout.tmp_dir() / f"tm_{entry.identity}"
     flink.kill_taskmanager()
+    assert left_behind.is_dir()
     assert main(["status"]) == 1
     (line,) = [line for line in capfd.readouterr().out.splitlines() if line.startswith("taskmanager")]
     assert "died" in line
@@ -95,6 +99,7 @@ def test_a_killed_taskmanager_is_said_and_brought_back(capfd: pytest.CaptureFixt
     assert main(["up", "--skip-build"]) == 0
     assert "taskmanager had died; starting it again." in capfd.readouterr().out
     assert processes.pid("taskmanager") not in (None, killed)
+    assert not left_behind.exists()
     assert main(["status"]) == 0
 
 
