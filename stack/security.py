@@ -13,7 +13,8 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, get_args
@@ -42,6 +43,7 @@ ROLES: tuple[Role, ...] = get_args(Role)
 SUPERUSER = "superuser"  # sets up users and rights
 BROKER = "broker"  # whom the broker is to itself
 SERVERS = ("kafka", "elasticsearch")
+APPLIED_SECONDS = 30  # for the broker to learn of rights that the controller has taken
 
 
 def folder() -> Path:
@@ -139,7 +141,10 @@ def acls(prefix: str) -> Iterator[tuple[Role, str, str, bool, str]]:
                     yield role, resource_type, prefix + name.removesuffix("*"), name.endswith("*"), operation
 
 
-def _patterns(prefix: str) -> Iterator[tuple[str, ACLOperation, ResourceType, str, ACLResourcePatternType]]:
+_Right = tuple[str, ACLOperation, ResourceType, str, ACLResourcePatternType]  # who, what, on what
+
+
+def _patterns(prefix: str) -> Iterator[_Right]:
     for role, resource_type, name, begins_so, operation in acls(prefix):
         yield (
             f"User:{role}",
@@ -152,9 +157,9 @@ def _patterns(prefix: str) -> Iterator[tuple[str, ACLOperation, ResourceType, st
 
 
 def allow(admin: KafkaAdminClient, prefix: str) -> None:
-    """Give each role its rights on topics, groups and transactions under a prefix. `admin` is the superuser's.
+    """Give each role its rights on topics, groups and transactions under a prefix; on return the broker goes by them.
 
-    Raises StackError with Kafka's reason.
+    `admin` is the superuser's. Raises StackError with Kafka's reason.
     """
     wanted = [
         ACL(user, "*", operation, ACLPermissionType.ALLOW, ResourcePattern(kind, name, pattern))
@@ -163,10 +168,15 @@ def allow(admin: KafkaAdminClient, prefix: str) -> None:
     failed = admin.create_acls(wanted)["failed"]
     if failed:
         raise StackError(f"Kafka does not take the rights of deploy/security: {failed[0]}")
+    given = set(_patterns(prefix))
+    _wait_until(lambda: given <= _rights(admin), "gives")
 
 
 def disallow(admin: KafkaAdminClient, prefix: str) -> None:
-    """Take back what `allow` gave under a prefix. Raises StackError with Kafka's reason."""
+    """Take back what `allow` gave under a prefix; on return the broker refuses.
+
+    Raises StackError with Kafka's reason.
+    """
     unwanted = [
         ACLFilter(user, "*", operation, ACLPermissionType.ALLOW, ResourcePatternFilter(kind, name, pattern))
         for user, operation, kind, name, pattern in _patterns(prefix)
@@ -174,6 +184,33 @@ def disallow(admin: KafkaAdminClient, prefix: str) -> None:
     for _filter, _acls, error in admin.delete_acls(unwanted):
         if error is not NoError:
             raise StackError(f"Kafka does not take back the rights under {prefix}: {error}")
+    taken = set(_patterns(prefix))
+    _wait_until(lambda: not taken & _rights(admin), "takes back")
+
+
+def _rights(admin: KafkaAdminClient) -> set[_Right]:
+    """The rights that the broker goes by."""
+    anything = ResourcePatternFilter(ResourceType.ANY, None, ACLResourcePatternType.ANY)
+    found, _error = admin.describe_acls(ACLFilter(None, None, ACLOperation.ANY, ACLPermissionType.ANY, anything))
+    return {
+        (
+            one.principal,
+            one.operation,
+            one.resource_pattern.resource_type,
+            one.resource_pattern.resource_name,
+            one.resource_pattern.pattern_type,
+        )
+        for one in found
+    }
+
+
+def _wait_until(applied: Callable[[], bool], does: str) -> None:
+    # The controller answers; the broker, which grants and refuses, learns of it up to a second later.
+    deadline = time.monotonic() + APPLIED_SECONDS
+    while not applied():
+        if time.monotonic() > deadline:
+            raise StackError(f"Kafka {does} the rights of deploy/security, but its broker does not go by it yet.")
+        time.sleep(0.1)
 
 
 # --- Elasticsearch ---
