@@ -11,7 +11,7 @@ import hashlib
 import logging
 import time as clock
 from bisect import insort
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -154,6 +154,7 @@ class Chat:
             POLICIES: self._policy,
         }
         events: list[Event] = []
+        left_out: Counter[tuple[str, str]] = Counter()
         for record in records:
             try:
                 if not 0 <= record.timestamp <= LAST:
@@ -161,9 +162,11 @@ class Chat:
                 value = orjson.loads(record.value)
                 events += takes[record.topic](value, record)
             except (ValueError, KeyError, TypeError, AttributeError) as error:
-                logger.warning("A record of %s is left out: %s.", record.topic, type(error).__name__)
+                left_out[record.topic, type(error).__name__] += 1
             except Exception:  # one record must not end the reading
                 logger.exception("A record of %s, partition %d, is left out.", record.topic, record.partition)
+        for (topic, reason), count in left_out.items():  # one line, not one a record: a storm of them fills no disk
+            logger.warning("Left out of %s: %d of what was just read (%s).", topic, count, reason)
         return events
 
     def _message(self, value: Json, record: Record) -> Iterator[Event]:
