@@ -127,6 +127,9 @@ def config() -> dict[str, Any]:
         # A killed TaskManager is noticed in some ten seconds instead of fifty.
         "heartbeat.interval": "3 s",
         "heartbeat.rpc-failure-threshold": 2,
+        # Then all jobs start anew at once, and on two cores a cold TaskManager needs more than 10 s, the default, to
+        # take all their tasks: jobs whose tasks it took too late would start once more.
+        "pekko.ask.timeout": "60 s",
         # Python.
         "python.executable": sys.executable,
         "python.client.executable": sys.executable,
