@@ -33,13 +33,19 @@ GROWING = {"wiki_edits": "wiki_edits", "social_posts": "social_posts", "moderati
 
 @dataclass
 class Outcome:
-    """What a case has shown; seconds are of the clock, None where nothing was away."""
+    """What a case has shown; seconds are of the clock, None where nothing was away.
+
+    `events` are those of the case; documents, dead letters and late events all that the run's indices hold then.
+    """
 
     events: int
     fault_seconds: float
     recovery_seconds: float | None
     accounted_seconds: float
     restarts: int
+    documents: int
+    dead_letters: int
+    late_events: int
 
 
 @dataclass
@@ -112,12 +118,17 @@ class Run:
             raise failures[0]
         ended = time.monotonic()
         self._until_accounted()
+        accounted = time.monotonic()
+        dead_letters, late_events = map(self.pipeline.count, ("dead_letters", "late_events"))
         return Outcome(
             events=self.ledger.count - before,
             fault_seconds=over - began,
             recovery_seconds=recovery_seconds,
-            accounted_seconds=time.monotonic() - ended,
+            accounted_seconds=accounted - ended,
             restarts=sum(map(restarts, self.running().values())),
+            documents=self.pipeline.count("*") - dead_letters - late_events,
+            dead_letters=dead_letters,
+            late_events=late_events,
         )
 
     def _more(self, enough: threading.Event) -> Iterator[Told]:

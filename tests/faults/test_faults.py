@@ -236,6 +236,8 @@ CASES = [
 def small_disk(folder: Path) -> Iterator[bool]:
     """A small tmpfs in place of a folder, as long as it lasts; False where this process may not mount."""
     folder.mkdir(parents=True, exist_ok=True)
+    if folder.is_mount():  # by a run that was killed
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
     mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_MEGABYTES}m", "crowdpulse", str(folder)]
     mounted = subprocess.run(mount, capture_output=True, check=False).returncode == 0
     try:
