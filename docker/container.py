@@ -60,8 +60,8 @@ def write_flink_config() -> None:
 def run_flink(part: str) -> None:
     """Become the JobManager or the TaskManager."""
     write_flink_config()
-    layout.remove(layout.tmp_dir())  # of this container's last process, which may have been killed
-    layout.tmp_dir().mkdir()
+    for left in layout.tmp_dir().glob("tm_*"):  # by this container's last TaskManager, which was killed
+        layout.remove(left)
     os.chdir(layout.tmp_dir())  # Python workers must import the code shipped with a job, not the image's
     script = str(layout.flink_home() / "bin" / f"{part}.sh")
     environment = {key: value for key, value in flink.environment().items() if key != "PYTHONPATH"}
