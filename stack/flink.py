@@ -58,6 +58,12 @@ logger.pekko.name = org.apache.pekko
 logger.pekko.level = WARN
 logger.kafka.name = org.apache.kafka
 logger.kafka.level = WARN
+# The connector's own copy. While Kafka is away its clients tell so up to 16,000 times a second.
+logger.connector.name = org.apache.flink.kafka.shaded.org.apache.kafka
+logger.connector.level = WARN
+# Flink registers a metric of transactional sinks anew with each checkpoint, and says each time that it is there.
+logger.metrics.name = org.apache.flink.metrics.MetricGroup
+logger.metrics.level = ERROR
 logger.hadoop.name = org.apache.hadoop
 logger.hadoop.level = WARN
 # It tells of the environments of Python workers, with all variables that they have: keys and passwords too.
