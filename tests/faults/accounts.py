@@ -127,7 +127,7 @@ class Accounts:
         passed = []
         for stream in REVISION_STREAMS:
             topic = STREAMS[stream].topic
-            events = self._usable(topic)
+            events = self._usable(topic) + (self._without_title() if stream == "recentchange" else [])
             parts += self._in_time(topic, events, "wiki_intent")
             passed.append(_passed(events, _revised_at))
         closed = min(passed) - timedelta(seconds=SCORE_WAIT_SECONDS + 1)
@@ -284,6 +284,12 @@ class Accounts:
             if record.value not in broken
         ]
 
+    def _without_title(self) -> list[tuple[Place, Document]]:
+        """Recent changes with a spoilt title: dead letters of wiki_edits, while wiki_intent does without it."""
+        broken = self._ledger.broken["wiki_recentchange"]
+        events = [(one.place, _parsed(one.value)) for one in self._records("wiki_recentchange") if one.value in broken]
+        return [(place, event) for place, event in events if event and not isinstance(event.get("title"), str)]
+
     def _messages(self) -> list[tuple[Place, Document]]:
         """The chat's messages, without the ticks that tell only the time."""
         return self._usable(CHAT)
@@ -295,6 +301,15 @@ class Accounts:
     def _kept(self, topic: str) -> list[dict[str, Any]]:
         kept = [json.loads(record.value or b"") for record in self._records(topic, committed=True)]
         return [one | {"topic": one["topic"].removeprefix(self._run.prefix)} for one in kept]
+
+
+def _parsed(value: bytes | None) -> Document | None:
+    """The object that a record holds, if it holds one."""
+    try:
+        found = json.loads(value or b"")
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _passed(events: list[tuple[Place, Document]], time: Callable[[Document], datetime]) -> datetime:
